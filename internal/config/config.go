@@ -1,0 +1,82 @@
+// Package config reads a program's settings from its environment. All faults of an environment are told together, each
+// naming its variable, so that an operator mends them in one go.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Environment fills dst, a pointer to a struct with `env` tags, from environ ("NAME=value" pairs, as os.Environ gives).
+// A variable NAME may be given as NAME_FILE, the path of a file that holds the value (a trailing newline is dropped);
+// giving both is a fault. An empty value counts as not set.
+func Environment(dst any, environ []string) error {
+	values := map[string]string{}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if value != "" {
+			values[name] = value
+		}
+	}
+	params, err := env.GetFieldParams(dst)
+	if err != nil {
+		return fmt.Errorf("reading the settings' fields: %w", err)
+	}
+	var faults []error
+	for _, param := range params {
+		path, given := values[param.Key+"_FILE"]
+		if !given {
+			continue
+		}
+		if values[param.Key] != "" {
+			faults = append(faults, fmt.Errorf("%s and %s_FILE are both set: remove one", param.Key, param.Key))
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s_FILE: %w", param.Key, err))
+			continue
+		}
+		values[param.Key] = strings.TrimRight(string(content), "\r\n")
+	}
+	faults = append(faults, parse(dst, values)...)
+	return errors.Join(faults...)
+}
+
+func parse(dst any, values map[string]string) []error {
+	err := env.ParseWithOptions(dst, env.Options{Environment: values})
+	if err == nil {
+		return nil
+	}
+	aggregate, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return []error{err}
+	}
+	faults := make([]error, 0, len(aggregate.Errors))
+	for _, fault := range aggregate.Errors {
+		if missing, ok := errors.AsType[env.VarIsNotSetError](fault); ok {
+			faults = append(faults, fmt.Errorf("%s is required and not set", missing.Key))
+		} else if broken, ok := errors.AsType[env.ParseError](fault); ok {
+			faults = append(faults, fmt.Errorf("%s: %w", variableOf(reflect.TypeOf(dst).Elem(), broken.Name), broken.Err))
+		} else {
+			faults = append(faults, fault)
+		}
+	}
+	return faults
+}
+
+// variableOf finds the environment variable behind the struct field that the parser names.
+func variableOf(settings reflect.Type, field string) string {
+	for _, candidate := range reflect.VisibleFields(settings) {
+		if tag := candidate.Tag.Get("env"); candidate.Name == field && tag != "" {
+			name, _, _ := strings.Cut(tag, ",")
+			return name
+		}
+	}
+	return field
+}

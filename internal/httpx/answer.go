@@ -1,0 +1,73 @@
+package httpx
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+
+	"github.com/portico-web/portico/internal/fault"
+	"github.com/portico-web/portico/internal/lang"
+)
+
+// statusOf is the one mapping from kinds of faults to HTTP statuses.
+var statusOf = map[fault.Kind]int{
+	fault.Internal:         http.StatusInternalServerError,
+	fault.Invalid:          http.StatusBadRequest,
+	fault.Unauthenticated:  http.StatusUnauthorized,
+	fault.Forbidden:        http.StatusForbidden,
+	fault.NotFound:         http.StatusNotFound,
+	fault.Conflict:         http.StatusConflict,
+	fault.TooLarge:         http.StatusRequestEntityTooLarge,
+	fault.UnsupportedMedia: http.StatusUnsupportedMediaType,
+	fault.TooMany:          http.StatusTooManyRequests,
+	fault.Unavailable:      http.StatusServiceUnavailable,
+	fault.MethodNotAllowed: http.StatusMethodNotAllowed,
+}
+
+// Status is the status that answers an error of this kind.
+func Status(kind fault.Kind) int { return statusOf[kind] }
+
+// ErrorBody is an error in Django REST framework's shape, in the language of ctx: {"detail": …} with an optional code, or
+// {"field": ["…"]}. Of an internal error it tells nothing.
+func ErrorBody(ctx context.Context, err *fault.Error) map[string]any {
+	l := lang.Of(ctx)
+	if len(err.Fields) > 0 && err.Kind != fault.Internal {
+		body := make(map[string]any, len(err.Fields))
+		for field, messages := range err.Fields {
+			translated := make([]string, len(messages))
+			for i, message := range messages {
+				translated[i] = l.Text(message)
+			}
+			body[field] = translated
+		}
+		return body
+	}
+	message := err.Message
+	if err.Kind == fault.Internal {
+		message = "A server error occurred."
+	}
+	body := map[string]any{"detail": l.Text(message)}
+	if err.Code != "" && err.Kind != fault.Internal {
+		body["code"] = err.Code
+	}
+	return body
+}
+
+// WriteJSON answers status with body as JSON.
+func WriteJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// WriteError answers err in DRF's shape. Anything but a fault.Error, and any internal one, is logged and answered 500
+// without a word about its cause.
+func WriteError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	safe := Safe(r.Context(), log, err)
+	if safe.Kind == fault.Unauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	WriteJSON(w, Status(safe.Kind), ErrorBody(r.Context(), safe))
+}
