@@ -56,7 +56,7 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener, drai
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests still in flight after %s were cut off: %w", drain, err), server.Close())
 	}
-	_ = <-failed // always http.ErrServerClosed
+	<-failed //nolint:errcheck // always http.ErrServerClosed after Shutdown
 	return err
 }
 
