@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 
 	"github.com/portico-web/portico/internal/fault"
@@ -54,6 +55,15 @@ func ErrorBody(ctx context.Context, err *fault.Error) map[string]any {
 	return body
 }
 
+// ErrorHeaders are the fields that go with an answer to err.
+func ErrorHeaders(err *fault.Error) http.Header {
+	headers := http.Header{"Cache-Control": {"no-store"}}
+	if err.Kind == fault.Unauthenticated {
+		headers.Set("WWW-Authenticate", `Bearer realm="api"`)
+	}
+	return headers
+}
+
 // WriteJSON answers status with body as JSON.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -65,9 +75,6 @@ func WriteJSON(w http.ResponseWriter, status int, body any) {
 // without a word about its cause.
 func WriteError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
 	safe := Safe(r.Context(), log, err)
-	if safe.Kind == fault.Unauthenticated {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
-	}
-	w.Header().Set("Cache-Control", "no-store")
+	maps.Copy(w.Header(), ErrorHeaders(safe))
 	WriteJSON(w, Status(safe.Kind), ErrorBody(r.Context(), safe))
 }

@@ -1,0 +1,20 @@
+package httpx
+
+import "time"
+
+// TimeLayout is how instants are written in API answers: RFC 3339 with microseconds, in Korean time.
+const TimeLayout = "2006-01-02T15:04:05.000000-07:00"
+
+// seoul has no daylight saving time, so a fixed zone is exact and needs no time zone database.
+var seoul = time.FixedZone("KST", 9*60*60)
+
+// Time is an instant as API answers write it.
+type Time struct{ time.Time }
+
+// MarshalJSON writes t in TimeLayout.
+func (t Time) MarshalJSON() ([]byte, error) {
+	text := make([]byte, 0, len(TimeLayout)+2)
+	text = append(text, '"')
+	text = t.In(seoul).AppendFormat(text, TimeLayout)
+	return append(text, '"'), nil
+}
