@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -72,11 +73,39 @@ func parse(dst any, values map[string]string) []error {
 
 // variableOf finds the environment variable behind the struct field that the parser names.
 func variableOf(settings reflect.Type, field string) string {
-	for _, candidate := range reflect.VisibleFields(settings) {
+	for i := range settings.NumField() {
+		candidate := settings.Field(i)
 		if tag := candidate.Tag.Get("env"); candidate.Name == field && tag != "" {
 			name, _, _ := strings.Cut(tag, ",")
 			return name
 		}
+		if candidate.Type.Kind() == reflect.Struct {
+			if name := variableOf(candidate.Type, field); name != field {
+				return name
+			}
+		}
 	}
 	return field
+}
+
+// WithOlderNames returns environ with each variable that is set under an older name, and not under its present one, also
+// present under the latter; NAME_FILE follows its NAME. older maps older names to present ones.
+func WithOlderNames(environ []string, older map[string]string) []string {
+	values := map[string]string{}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		values[name] = value
+	}
+	extended := slices.Clone(environ)
+	for old, present := range older {
+		if values[present] != "" || values[present+"_FILE"] != "" {
+			continue
+		}
+		for _, suffix := range []string{"", "_FILE"} {
+			if value := values[old+suffix]; value != "" {
+				extended = append(extended, present+suffix+"="+value)
+			}
+		}
+	}
+	return extended
 }

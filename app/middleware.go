@@ -1,0 +1,91 @@
+package app
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/portico-web/portico/internal/fault"
+	"github.com/portico-web/portico/internal/httpx"
+)
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 1 << 20
+
+// limitBody answers 413 to a request that announces too large a body, and cuts off one that grows past the bound unannounced.
+func (a *App) limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > maxBody {
+			httpx.WriteError(w, r, a.log, fault.New(fault.TooLarge, "Request body is too large."))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkHost refuses requests for hosts that are not ours, as a forged Host would otherwise get into links. A leading dot in
+// an allowed host also allows its subdomains, "*" allows all.
+func (a *App) checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !hostAllowed(a.config.AllowedHosts, httpx.ClientOf(r.Context()).Host) {
+			httpx.WriteError(w, r, a.log, fault.New(fault.Invalid, "Invalid host."))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func hostAllowed(allowed []string, host string) bool {
+	name := host
+	if bare, _, err := net.SplitHostPort(host); err == nil {
+		name = bare
+	}
+	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	for _, pattern := range allowed {
+		pattern = strings.ToLower(pattern)
+		switch {
+		case pattern == "*", pattern == name:
+			return true
+		case strings.HasPrefix(pattern, ".") && (strings.HasSuffix(name, pattern) || name == pattern[1:]):
+			return true
+		}
+	}
+	return false
+}
+
+// normalSlash lets the clients of the earlier system leave out a trailing slash, and those of the new API add one.
+func normalSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, slashed := strings.CutSuffix(r.URL.Path, "/")
+		switch {
+		case !slashed && (strings.HasPrefix(path, "/accounts/") || path == "/board" || strings.HasPrefix(path, "/board/")):
+			next.ServeHTTP(w, withPath(r, path+"/"))
+		case slashed && strings.HasPrefix(path, "/api/"):
+			next.ServeHTTP(w, withPath(r, path))
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func withPath(r *http.Request, path string) *http.Request {
+	changed := *r
+	url := *r.URL
+	url.Path, url.RawPath = path, ""
+	changed.URL = &url
+	return &changed
+}
+
+// securityHeaders are safe on every answer; pages set a stricter Content-Security-Policy of their own.
+func securityHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		headers := w.Header()
+		headers.Set("X-Content-Type-Options", "nosniff")
+		headers.Set("X-Frame-Options", "DENY")
+		headers.Set("Referrer-Policy", "same-origin")
+		headers.Set("Cross-Origin-Opener-Policy", "same-origin")
+		headers.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	})
+}
