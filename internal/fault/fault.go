@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Kind says what sort of failure an error is. The zero value is Internal: an error of which nothing is known is never shown.
@@ -18,6 +19,7 @@ const (
 	Forbidden
 	NotFound
 	Conflict
+	PreconditionFailed
 	TooLarge
 	UnsupportedMedia
 	TooMany
@@ -26,13 +28,16 @@ const (
 )
 
 // Error carries a kind, a message for the client in English (the catalogue key for other languages), and optionally a machine
-// code, messages by field, and the cause. The cause is for logs only.
+// code, messages by field, and the cause. The cause is for logs only. Extra is told beside message and code; RetryAfter, when
+// positive, says when the same request may succeed.
 type Error struct {
-	Kind    Kind
-	Message string
-	Code    string
-	Fields  map[string][]string
-	Cause   error
+	Kind       Kind
+	Message    string
+	Code       string
+	Fields     map[string][]string
+	Extra      map[string]any
+	RetryAfter time.Duration
+	Cause      error
 }
 
 func (e *Error) Error() string {

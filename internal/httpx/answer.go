@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/lang"
@@ -13,17 +15,18 @@ import (
 
 // statusOf is the one mapping from kinds of faults to HTTP statuses.
 var statusOf = map[fault.Kind]int{
-	fault.Internal:         http.StatusInternalServerError,
-	fault.Invalid:          http.StatusBadRequest,
-	fault.Unauthenticated:  http.StatusUnauthorized,
-	fault.Forbidden:        http.StatusForbidden,
-	fault.NotFound:         http.StatusNotFound,
-	fault.Conflict:         http.StatusConflict,
-	fault.TooLarge:         http.StatusRequestEntityTooLarge,
-	fault.UnsupportedMedia: http.StatusUnsupportedMediaType,
-	fault.TooMany:          http.StatusTooManyRequests,
-	fault.Unavailable:      http.StatusServiceUnavailable,
-	fault.MethodNotAllowed: http.StatusMethodNotAllowed,
+	fault.Internal:           http.StatusInternalServerError,
+	fault.Invalid:            http.StatusBadRequest,
+	fault.Unauthenticated:    http.StatusUnauthorized,
+	fault.Forbidden:          http.StatusForbidden,
+	fault.NotFound:           http.StatusNotFound,
+	fault.Conflict:           http.StatusConflict,
+	fault.PreconditionFailed: http.StatusPreconditionFailed,
+	fault.TooLarge:           http.StatusRequestEntityTooLarge,
+	fault.UnsupportedMedia:   http.StatusUnsupportedMediaType,
+	fault.TooMany:            http.StatusTooManyRequests,
+	fault.Unavailable:        http.StatusServiceUnavailable,
+	fault.MethodNotAllowed:   http.StatusMethodNotAllowed,
 }
 
 // Status is the status that answers an error of this kind.
@@ -52,6 +55,9 @@ func ErrorBody(ctx context.Context, err *fault.Error) map[string]any {
 	if err.Code != "" && err.Kind != fault.Internal {
 		body["code"] = err.Code
 	}
+	if err.Kind != fault.Internal {
+		maps.Copy(body, err.Extra)
+	}
 	return body
 }
 
@@ -60,6 +66,9 @@ func ErrorHeaders(err *fault.Error) http.Header {
 	headers := http.Header{"Cache-Control": {"no-store"}}
 	if err.Kind == fault.Unauthenticated {
 		headers.Set("WWW-Authenticate", `Bearer realm="api"`)
+	}
+	if err.RetryAfter > 0 {
+		headers.Set("Retry-After", strconv.Itoa(int(math.Ceil(err.RetryAfter.Seconds()))))
 	}
 	return headers
 }
