@@ -1,6 +1,10 @@
 package httpx
 
-import "time"
+import (
+	"database/sql"
+	"database/sql/driver"
+	"time"
+)
 
 // TimeLayout is how instants are written in API answers: RFC 3339 with microseconds, in Korean time.
 const TimeLayout = "2006-01-02T15:04:05.000000-07:00"
@@ -18,3 +22,14 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	text = t.In(seoul).AppendFormat(text, TimeLayout)
 	return append(text, '"'), nil
 }
+
+// Scan reads an instant from a database row.
+func (t *Time) Scan(src any) error {
+	var value sql.NullTime
+	err := value.Scan(src)
+	t.Time = value.Time.UTC()
+	return err
+}
+
+// Value writes the instant to a database, in UTC.
+func (t Time) Value() (driver.Value, error) { return t.UTC(), nil }
