@@ -34,6 +34,7 @@ type DB struct {
 	*bun.DB
 	// Pool is PostgreSQL's pool, which bun and the job queue share; nil on SQLite.
 	Pool *pgxpool.Pool
+	path string // SQLite's file
 }
 
 // Open connects to the database at rawURL, postgres://… or sqlite://PATH, and makes sure that it answers. maxConns bounds
@@ -68,14 +69,20 @@ func openPostgres(ctx context.Context, rawURL string, maxConns int) (*DB, error)
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("DATABASE_URL: cannot reach PostgreSQL at %s, database %q (%w): is it running, and are user and password right?",
-			address(config.ConnConfig), config.ConnConfig.Database, rootCause(err))
+		return nil, fmt.Errorf("DATABASE_URL: cannot reach PostgreSQL at %s, database %q (%s): is it running, and are user and password right?",
+			address(config.ConnConfig), config.ConnConfig.Database, firstLine(rootCause(err)))
 	}
 	return &DB{DB: bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New()), Pool: pool}, nil
 }
 
 func address(config *pgx.ConnConfig) string {
 	return fmt.Sprintf("%s:%d", config.Host, config.Port)
+}
+
+// firstLine is an error's text up to its first line's end: PostgreSQL's driver tells one failure a line for each address tried.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // rootCause is the innermost error of a single chain: the drivers wrap with whole connection strings.
@@ -109,7 +116,7 @@ func openSQLite(ctx context.Context, path string, maxConns int) (*DB, error) {
 	}
 	sqlDB.SetMaxOpenConns(maxConns)
 	sqlDB.SetMaxIdleConns(maxConns)
-	db := &DB{DB: bun.NewDB(sqlDB, sqlitedialect.New())}
+	db := &DB{DB: bun.NewDB(sqlDB, sqlitedialect.New()), path: path}
 	if _, err := db.ExecContext(ctx, "SELECT count(*) FROM sqlite_schema"); err != nil {
 		_ = sqlDB.Close()
 		return nil, fmt.Errorf("DATABASE_URL: cannot open SQLite file %s (%w): the folder must exist and be writable, the file a SQLite database", path, err)

@@ -2,7 +2,7 @@ package database
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -34,20 +34,21 @@ func (db *DB) Migrate(ctx context.Context, files fs.FS, log *slog.Logger) ([]str
 		}()
 		return db.migrate(ctx, files, "postgres", func() error { return migrateRiver(ctx, riverpgxv5.New(db.Pool), log) })
 	}
-	return db.migrate(ctx, files, "sqlite", func() error { return migrateRiver[*sql.Tx](ctx, riversqlite.New(db.DB.DB), log) })
+	unlock, err := lockFile(ctx, db.path+".migrating")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return db.migrate(ctx, files, "sqlite", func() error { return migrateRiver(ctx, riversqlite.New(db.DB.DB), log) })
 }
 
 func (db *DB) migrate(ctx context.Context, files fs.FS, folder string, queue func() error) ([]string, error) {
 	if err := queue(); err != nil {
 		return nil, err
 	}
-	ours, err := fs.Sub(files, folder)
+	migrations, err := discover(files, folder)
 	if err != nil {
 		return nil, err
-	}
-	migrations := migrate.NewMigrations()
-	if err := migrations.Discover(ours); err != nil {
-		return nil, fmt.Errorf("reading the migrations of %s: %w", folder, err)
 	}
 	migrator := migrate.NewMigrator(db.DB, migrations, migrate.WithMarkAppliedOnSuccess(true))
 	if err := migrator.Init(ctx); err != nil {
@@ -64,6 +65,18 @@ func (db *DB) migrate(ctx context.Context, files fs.FS, folder string, queue fun
 	return names, nil
 }
 
+func discover(files fs.FS, folder string) (*migrate.Migrations, error) {
+	ours, err := fs.Sub(files, folder)
+	if err != nil {
+		return nil, err
+	}
+	migrations := migrate.NewMigrations()
+	if err := migrations.Discover(ours); err != nil {
+		return nil, fmt.Errorf("reading the migrations of %s: %w", folder, err)
+	}
+	return migrations, nil
+}
+
 func migrateRiver[TTx any](ctx context.Context, driver riverdriver.Driver[TTx], log *slog.Logger) error {
 	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
 	if err != nil {
@@ -71,6 +84,24 @@ func migrateRiver[TTx any](ctx context.Context, driver riverdriver.Driver[TTx], 
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("migrating the job queue: %w", err)
+	}
+	return nil
+}
+
+// RequireMigrated fails unless the database has every migration in files: a program must not work on an older schema. A
+// database that has newer ones is fine, since migrations are made so that the previous version runs on.
+func (db *DB) RequireMigrated(ctx context.Context, files fs.FS) error {
+	folder := "sqlite"
+	if db.IsPostgres() {
+		folder = "postgres"
+	}
+	migrations, err := discover(files, folder)
+	if err != nil {
+		return err
+	}
+	pending, err := migrate.NewMigrator(db.DB, migrations).MigrationsWithStatus(ctx)
+	if err != nil || len(pending.Unapplied()) > 0 {
+		return errors.New("the database is not at this version's schema: run `app migrate` first")
 	}
 	return nil
 }
