@@ -112,7 +112,8 @@ func (b *Bool) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// The schemas say what to send. Their type is kept from huma's own validation, which would refuse "2" before Checks sees it.
+// The schemas say what to send. What stands in their extensions is published but not enforced by huma, which would refuse
+// "2" before Checks sees it, and tell of a missing field without the other faults.
 
 func schema(kind string) *huma.Schema {
 	return &huma.Schema{Extensions: map[string]any{"type": kind}}
@@ -126,7 +127,9 @@ func (Bool) Schema(huma.Registry) *huma.Schema { return schema(huma.TypeBoolean)
 // may send back what it read. Checks enforces what this only documents.
 func Document(s *huma.Schema, required ...string) *huma.Schema {
 	s.AdditionalProperties = true
-	s.Required = required
+	if len(required) > 0 {
+		s.Extensions = map[string]any{"required": required}
+	}
 	return s
 }
 
