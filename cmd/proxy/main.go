@@ -1,0 +1,50 @@
+// Command proxy is the edge: HTTPS, routing, rate limits and static files in front of everything else.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set at build time.
+var version = "dev"
+
+type commands struct {
+	Run         runCommand         `cmd:"" help:"Serve until SIGTERM. SIGHUP, and saving the file, reload the configuration."`
+	Validate    validateCommand    `cmd:"" help:"Check a configuration and exit: every fault with line, column and what was probably meant."`
+	Reload      reloadCommand      `cmd:"" help:"Let a running edge reload its configuration, and tell whether it took it over."`
+	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself, as JSON."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running edge whether it is ready; exit 1 if not."`
+	Version     kong.VersionFlag   `help:"Print the version."`
+}
+
+const description = `The edge of Portico. It reads one YAML file (docs/proxy.md explains every key).
+
+Examples:
+  proxy validate --config proxy.yaml
+  proxy run --config proxy.yaml
+  proxy reload --config proxy.yaml       (with listen.admin in the file; else: kill -HUP PID)
+  proxy healthcheck --url http://127.0.0.1:9090/readyz
+
+A minimal proxy.yaml for this machine, with certificates of a CA of its own (curl --cacert .portico/ca/root.pem):
+  listen: {http: ":8080", https: ":8443"}
+  upstreams: {app: {targets: ["127.0.0.1:8000"]}}
+  sites: [{hosts: [localhost], routes: [{path: /, upstream: app}]}]`
+
+func main() {
+	var cli commands
+	parsed := kong.Parse(&cli, kong.Name("proxy"), kong.Description(description), kong.UsageOnError(), kong.Vars{"version": version})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "proxy: %s\n", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called; nothing else is deferred
+	}
+}

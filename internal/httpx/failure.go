@@ -1,0 +1,63 @@
+package httpx
+
+import (
+	_ "embed"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/portico-web/portico/internal/lang"
+	"github.com/portico-web/portico/internal/logging"
+)
+
+//go:embed failure.html
+var failureSource string
+
+var failurePage = template.Must(template.New("failure").Parse(failureSource))
+
+// WriteFailure answers status with a message in the client's language: to a browser a small page that loads nothing, to
+// everyone else DRF's {"detail": …}. message is the English text, a format for lang.Textf when there are values.
+func WriteFailure(w http.ResponseWriter, r *http.Request, status int, message string, values ...any) {
+	lang.WithLang(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l := lang.Of(r.Context())
+		text := l.Text(message)
+		if len(values) > 0 {
+			text = l.Textf(message, values...)
+		}
+		w.Header().Add("Vary", "Accept")
+		w.Header().Set("Cache-Control", "no-store")
+		if !WantsPage(r.Header.Get("Accept")) {
+			WriteJSON(w, status, map[string]string{"detail": text})
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		w.WriteHeader(status)
+		_ = failurePage.Execute(w, map[string]any{
+			"Lang": string(l), "Status": status, "Text": text, "RequestID": logging.RequestID(r.Context()),
+		})
+	})).ServeHTTP(w, r)
+}
+
+// WantsPage tells whether an Accept field names text/html, with at least the weight of JSON (RFC 9110 section 12.5.1).
+// Wildcards name nothing: programs send them, browsers name what they want.
+func WantsPage(accept string) bool {
+	page, json := -1.0, -1.0
+	for member := range strings.SplitSeq(accept, ",") {
+		kind, parameters, _ := strings.Cut(member, ";")
+		weight := 1.0
+		for parameter := range strings.SplitSeq(parameters, ";") {
+			if value, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
+				weight, _ = strconv.ParseFloat(value, 64)
+			}
+		}
+		switch strings.ToLower(strings.TrimSpace(kind)) {
+		case "text/html", "application/xhtml+xml":
+			page = max(page, weight)
+		case "application/json":
+			json = max(json, weight)
+		}
+	}
+	return page > 0 && page >= json
+}

@@ -1,0 +1,314 @@
+// Package certs finds the certificate for each handshake: from files, from an ACME server, or from a certificate authority
+// of this machine.
+package certs
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// Issuer says who signs certificates.
+type Issuer string
+
+// The issuers.
+const (
+	Local Issuer = "local" // an authority of this machine, whose root is FOLDER/ca/root.pem
+	ACME  Issuer = "acme"  // Let's Encrypt, or the server at Settings.Directory
+	Files Issuer = "files" // nobody: Settings.Files are all there is
+)
+
+// Storage is a place for certificates other than a folder.
+type Storage interface {
+	certmagic.Storage
+	io.Closer
+}
+
+// Settings says what to manage.
+type Settings struct {
+	Issuer      Issuer
+	Email       string   // of the ACME account
+	Directory   string   // URL of the ACME server; "" is Let's Encrypt
+	DirectoryCA string   // PEM file of the roots by which that server is believed; "" is the system's
+	Folder      string   // where certificates, keys and the local CA are kept
+	Storage     Storage  // where certificates are kept instead, closed by the manager; nil is Folder
+	Hosts       []string // names, *.names and addresses to be served; "*" adds none
+	Files       []Pair   // served for the names in them, whatever the issuer
+	HTTPPort    int      // where ACME's http-01 is answered; 0: nowhere
+	HTTPSPort   int      // where ACME's tls-alpn-01 is answered
+}
+
+const (
+	// maxOnDemand bounds the certificates that the local CA makes because a handshake asked for them.
+	maxOnDemand = 500
+	// cacheSize bounds the certificates held in memory; others are read from storage when asked for.
+	cacheSize = 10_000
+)
+
+// Manager serves certificates and renews them in time. It is safe for concurrent use.
+type Manager struct {
+	log       *slog.Logger
+	storage   Storage // nil: a folder
+	cache     *certmagic.Cache
+	authority *authority
+	acme      *certmagic.ACMEIssuer
+	managing  *certmagic.Config // gets and renews certificates ahead of time
+	serving   *certmagic.Config // answers handshakes; gets certificates on demand from the local CA
+	issuer    Issuer
+	files     atomic.Pointer[fileCertificates]
+	ctx       context.Context
+	stop      context.CancelFunc
+
+	mu       sync.Mutex
+	hosts    []string
+	managed  []string
+	onDemand map[string]bool
+}
+
+// New opens what settings name and gets or loads the certificates: at once from the local CA, in the background from ACME.
+// ctx bounds New alone.
+func New(ctx context.Context, settings Settings, log *slog.Logger) (*Manager, error) {
+	m := &Manager{log: log, issuer: settings.Issuer, storage: settings.Storage, onDemand: map[string]bool{}}
+	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if settings.Issuer != Files {
+		if err := m.open(settings); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
+	if err := m.Update(ctx, settings); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Manager) open(settings Settings) error {
+	if settings.Folder == "" {
+		return errors.New("tls.storage: name a folder for certificates")
+	}
+	if err := os.MkdirAll(settings.Folder, 0o700); err != nil {
+		return fmt.Errorf("the folder %s for certificates cannot be made (%w): correct its rights, or choose another by tls.storage", settings.Folder, pathCause(err))
+	}
+	var storage certmagic.Storage = settings.Storage
+	if settings.Storage == nil {
+		storage = &certmagic.FileStorage{Path: filepath.Join(settings.Folder, "certificates")}
+	}
+	logger := zapLogger(m.log)
+	m.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return m.managing, nil },
+		Capacity:         cacheSize,
+		Logger:           logger,
+	})
+	template := certmagic.Config{Storage: storage, Logger: logger}
+	if settings.Issuer == Local {
+		authority, err := openAuthority(filepath.Join(settings.Folder, "ca"), settings.Hosts)
+		if err != nil {
+			return err
+		}
+		m.authority = authority
+		template.Issuers = []certmagic.Issuer{authority}
+		template.OCSP.DisableStapling = true
+		template.DisableARI = true
+		m.managing = certmagic.New(m.cache, template)
+		// A client that names nobody calls us by an address; when it is not one of ours (a container's), 127.0.0.1 is the
+		// best guess at what it dialled.
+		template.DefaultServerName = "127.0.0.1"
+		template.OnDemand = &certmagic.OnDemandConfig{DecisionFunc: m.decide}
+		m.serving = certmagic.New(m.cache, template)
+		return nil
+	}
+	roots, err := directoryRoots(settings.DirectoryCA)
+	if err != nil {
+		return err
+	}
+	m.managing = certmagic.New(m.cache, template)
+	m.acme = certmagic.NewACMEIssuer(m.managing, certmagic.ACMEIssuer{
+		CA:                   cmp.Or(settings.Directory, certmagic.LetsEncryptProductionCA),
+		Email:                settings.Email,
+		Agreed:               true,
+		TrustedRoots:         roots,
+		DisableHTTPChallenge: settings.HTTPPort == 0,
+		AltHTTPPort:          settings.HTTPPort,
+		AltTLSALPNPort:       settings.HTTPSPort,
+		Logger:               logger,
+	})
+	m.managing.Issuers = []certmagic.Issuer{m.acme}
+	m.serving = m.managing
+	return nil
+}
+
+func directoryRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil //nolint:nilnil // nil is the system's roots
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("tls.directory_ca: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("tls.directory_ca: no PEM certificate in %s", file)
+	}
+	return roots, nil
+}
+
+// Update takes over the hosts and files of new settings; the issuer and where it stores stay. After an error everything
+// is as before.
+func (m *Manager) Update(ctx context.Context, settings Settings) error {
+	files, err := loadFiles(settings.Files)
+	if err != nil {
+		return err
+	}
+	if m.issuer == Files {
+		m.files.Store(files)
+		return nil
+	}
+	names := m.namesToManage(settings.Hosts, files)
+	if m.authority != nil {
+		if err := m.authority.cover(settings.Hosts); err != nil {
+			return err
+		}
+		if err := m.managing.ManageSync(ctx, names); err != nil {
+			return fmt.Errorf("certificates from the local CA: %w", err)
+		}
+	} else if err := m.managing.ManageAsync(m.ctx, names); err != nil {
+		return fmt.Errorf("certificates from ACME: %w", err)
+	}
+	m.files.Store(files)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var left []certmagic.SubjectIssuer
+	for _, name := range m.managed {
+		if !slices.Contains(names, name) {
+			left = append(left, certmagic.SubjectIssuer{Subject: name})
+		}
+	}
+	m.cache.RemoveManaged(left)
+	m.hosts, m.managed = slices.Clone(settings.Hosts), names
+	return nil
+}
+
+// namesToManage are the hosts that get a certificate ahead of the first handshake. Wildcards do not: of the local CA their
+// names get certificates one by one, since many clients refuse *.localhost; by ACME they would need dns-01.
+func (m *Manager) namesToManage(hosts []string, files *fileCertificates) []string {
+	var names []string
+	if m.authority != nil {
+		names = []string{"localhost", "127.0.0.1", "::1"}
+	}
+	for _, host := range hosts {
+		_, notAddress := netip.ParseAddr(host)
+		switch {
+		case host == "*" || files.covers(host) || slices.Contains(names, host):
+		case strings.HasPrefix(host, "*.") && m.authority != nil:
+		case m.authority == nil && (strings.HasPrefix(host, "*.") || notAddress == nil || !certmagic.SubjectQualifiesForPublicCert(host)):
+			m.log.Warn("no certificate for this host: the ACME challenges in use prove single public names only; give one under tls.certificates", "host", host)
+		default:
+			names = append(names, host)
+		}
+	}
+	return names
+}
+
+// decide says whether a handshake may make the local CA issue a certificate for name.
+func (m *Manager) decide(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := slices.Contains(m.managed, name) || name == "localhost" || strings.HasSuffix(name, ".localhost")
+	if dot := strings.IndexByte(name, '.'); !known && dot > 0 {
+		known = slices.Contains(m.hosts, "*"+name[dot:])
+	}
+	switch {
+	case !known:
+		return errors.New("not a configured host")
+	case m.onDemand[name]:
+		return nil
+	case len(m.onDemand) >= maxOnDemand:
+		return errors.New("too many names were asked for")
+	}
+	m.onDemand[name] = true
+	return nil
+}
+
+// TLSConfig is for listeners of HTTP/1.1 and HTTP/2.
+func (m *Manager) TLSConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1", "acme-tls/1"},
+		GetCertificate: m.certificate,
+	}
+}
+
+func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	files := m.files.Load()
+	challenge := slices.Equal(hello.SupportedProtos, []string{"acme-tls/1"})
+	if !challenge {
+		if certificate := files.find(hello); certificate != nil {
+			return certificate, nil
+		}
+	}
+	if m.serving != nil {
+		return m.serving.GetCertificate(hello)
+	}
+	if files.first != nil && !challenge {
+		return files.first, nil
+	}
+	return nil, errors.New("no certificate for " + serverName(hello))
+}
+
+// HandleChallenge answers r when it is a CA's http-01 challenge, and tells whether it did.
+func (m *Manager) HandleChallenge(w http.ResponseWriter, r *http.Request) bool {
+	return m.acme != nil && m.acme.HandleHTTPChallenge(w, r)
+}
+
+// RootFile is the path of the local CA's root certificate, or "".
+func (m *Manager) RootFile() string {
+	if m.authority == nil {
+		return ""
+	}
+	return m.authority.rootFile()
+}
+
+// Expiries tells until when the certificates of the configured names and files are valid.
+func (m *Manager) Expiries() map[string]time.Time {
+	expiries := map[string]time.Time{}
+	m.mu.Lock()
+	managed := m.managed
+	m.mu.Unlock()
+	for _, name := range managed {
+		for _, certificate := range m.cache.AllMatchingCertificates(name) {
+			expiries[name] = certificate.Leaf.NotAfter
+		}
+	}
+	if files := m.files.Load(); files != nil {
+		files.expiries(expiries)
+	}
+	return expiries
+}
+
+// Close ends the renewals.
+func (m *Manager) Close() {
+	m.stop()
+	if m.cache != nil {
+		m.cache.Stop()
+	}
+	if m.storage != nil {
+		_ = m.storage.Close()
+	}
+}

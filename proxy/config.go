@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/portico-web/portico/internal/ratelimit"
+)
+
+// Config is proxy.yaml. Load and Parse return it checked and with every default filled in; docs/proxy.md describes the keys.
+type Config struct {
+	Listen         Listen               `yaml:"listen"`
+	TLS            TLS                  `yaml:"tls"`
+	Redis          string               `yaml:"redis"` // URL; "" keeps limits in this process
+	TrustedProxies []Prefix             `yaml:"trusted_proxies"`
+	RateLimits     map[string]RateLimit `yaml:"rate_limits"`
+	Upstreams      map[string]Upstream  `yaml:"upstreams"`
+	Sites          []Site               `yaml:"sites"`
+	Limits         Limits               `yaml:"limits"`
+
+	watched []string // files besides the configuration itself whose change is a reason to reload
+}
+
+// Listen says where connections are taken. An empty address listens nowhere.
+type Listen struct {
+	HTTP     string `yaml:"http"`
+	HTTPS    string `yaml:"https"`
+	HTTP3    bool   `yaml:"http3"` // also serve HTTPS over QUIC, on the UDP port of the same number
+	Internal string `yaml:"internal"`
+	Admin    string `yaml:"admin"` // unix:/path of the control socket
+}
+
+// TLS says where certificates come from.
+type TLS struct {
+	Issuer       string        `yaml:"issuer"`       // local, acme or files
+	Email        string        `yaml:"email"`        // the ACME account's
+	Directory    string        `yaml:"directory"`    // URL of the ACME server; "" is Let's Encrypt
+	DirectoryCA  string        `yaml:"directory_ca"` // PEM file of roots by which that server is believed; "" is the system's
+	Storage      string        `yaml:"storage"`      // folder for certificates and the local CA, or a redis:// URL
+	StorageKey   string        `yaml:"storage_key"`  // secret that encrypts what is stored in Redis
+	Certificates []Certificate `yaml:"certificates"` // served for the names in them, whatever the issuer
+}
+
+// Certificate names the PEM files of a certificate chain and its key.
+type Certificate struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// RateLimit is a named limit that routes refer to.
+type RateLimit struct {
+	Key   string `yaml:"key"` // client_ip
+	Rate  Rate   `yaml:"rate"`
+	Burst int    `yaml:"burst"` // 0: as many as the rate's events
+}
+
+// Upstream is a set of targets that serve the same.
+type Upstream struct {
+	Targets []string `yaml:"targets"`
+	Balance string   `yaml:"balance"` // round_robin or least_conn
+	Health  *Health  `yaml:"health"`  // nil: not probed
+}
+
+// Health says how targets are probed.
+type Health struct {
+	Path     string        `yaml:"path"`
+	Port     int           `yaml:"port"` // 0: the target's own
+	Interval time.Duration `yaml:"interval"`
+	Timeout  time.Duration `yaml:"timeout"`
+}
+
+// Site is what is served under its hosts.
+type Site struct {
+	Hosts        []string `yaml:"hosts"`
+	RedirectFrom []string `yaml:"redirect_from"`
+	Routes       []Route  `yaml:"routes"`
+}
+
+// Route is what is done with the paths below one prefix: exactly one of Upstream, Files and Redirect is set.
+type Route struct {
+	Path          string    `yaml:"path"`
+	Upstream      string    `yaml:"upstream"`
+	Files         *Files    `yaml:"files"`
+	Redirect      *Redirect `yaml:"redirect"`
+	RedirectSlash bool      `yaml:"redirect_slash"`
+	StripPrefix   bool      `yaml:"strip_prefix"`
+	RateLimit     string    `yaml:"rate_limit"`
+	Compress      bool      `yaml:"compress"`
+}
+
+// Files serves a folder.
+type Files struct {
+	Root   string        `yaml:"root"`
+	MaxAge time.Duration `yaml:"max_age"`
+	Browse bool          `yaml:"browse"`
+}
+
+// Redirect answers with another address.
+type Redirect struct {
+	To     string `yaml:"to"`
+	Status int    `yaml:"status"`
+}
+
+// Limits bounds what clients may take. Zero values stand for the defaults; a body has no limit by default.
+type Limits struct {
+	HeaderBytes       Size          `yaml:"header_bytes"`
+	BodyBytes         Size          `yaml:"body_bytes"`
+	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"`
+	IdleTimeout       time.Duration `yaml:"idle_timeout"`
+	DrainTimeout      time.Duration `yaml:"drain_timeout"`
+}
+
+// Prefix is an address range; a single address stands for the range of itself.
+type Prefix struct{ netip.Prefix }
+
+// UnmarshalText reads 10.0.0.0/8, 2001:db8::/32 or a single address.
+func (p *Prefix) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil {
+		p.Prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not an address or a range such as 10.0.0.0/8", text)
+	}
+	if prefix.Masked() != prefix {
+		return fmt.Errorf("%q has bits set behind its length: did you mean %s?", text, prefix.Masked())
+	}
+	p.Prefix = prefix
+	return nil
+}
+
+// Rate is how often, as in 50/s.
+type Rate struct {
+	Events int
+	Period time.Duration
+}
+
+// UnmarshalText reads what ratelimit.ParseRate does.
+func (r *Rate) UnmarshalText(text []byte) (err error) {
+	r.Events, r.Period, err = ratelimit.ParseRate(string(text))
+	return err
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// UnmarshalText reads 65536, 64KiB, 10MiB or 1GiB.
+func (s *Size) UnmarshalText(text []byte) error {
+	number, unit := string(text), int64(1)
+	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if cut, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = cut, bytes
+		}
+	}
+	var count int64
+	if _, err := fmt.Sscanf(number+"\n", "%d\n", &count); err != nil || count < 0 || count > (1<<40)/unit {
+		return fmt.Errorf("%q is not a size such as 65536, 64KiB or 10MiB", text)
+	}
+	*s = Size(count * unit)
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package control is how the operator's commands reach a running edge: JSON over HTTP on a Unix socket that only the edge's
+// own user may open.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/portico-web/portico/internal/httpx"
+)
+
+// Target is the state of one member of an upstream.
+type Target struct {
+	Upstream string `json:"upstream"`
+	Target   string `json:"target"`
+	Healthy  bool   `json:"healthy"`
+	Active   int64  `json:"active"`
+}
+
+// Status is what a running edge says of itself.
+type Status struct {
+	HTTP         string               `json:"http,omitempty"`
+	HTTPS        string               `json:"https,omitempty"`
+	Hosts        []string             `json:"hosts"`
+	Targets      []Target             `json:"targets"`
+	Certificates map[string]time.Time `json:"certificates"`      // name → expiry
+	Refused      string               `json:"refused,omitempty"` // why the configuration on disk does not serve
+}
+
+// Edge is what can be controlled.
+type Edge interface {
+	Reload(ctx context.Context) error
+	Status() Status
+}
+
+type failure struct {
+	Detail string `json:"detail"`
+}
+
+// Handler answers GET /status and POST /reload.
+func Handler(edge Edge) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		httpx.WriteJSON(w, http.StatusOK, edge.Status())
+	})
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		if err := edge.Reload(r.Context()); err != nil {
+			httpx.WriteJSON(w, http.StatusUnprocessableEntity, failure{err.Error()})
+			return
+		}
+		httpx.WriteJSON(w, http.StatusOK, edge.Status())
+	})
+	return mux
+}
+
+// Listen opens the socket at path. A socket that a killed process left behind is replaced; one that answers is not.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("listen.admin: %w", err)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != fs.ModeSocket {
+			return nil, fmt.Errorf("listen.admin: %s exists and is not a socket: choose another path", path)
+		}
+		var dialer net.Dialer
+		if connection, err := dialer.DialContext(ctx, "unix", path); err == nil {
+			_ = connection.Close()
+			return nil, fmt.Errorf("listen.admin: another process answers on %s: stop it or choose another path", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("listen.admin: %w", err)
+		}
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen.admin: cannot listen on %s (%w): correct the folder's rights or choose another path", path, errors.Unwrap(err))
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
+}
+
+// Call sends a command to the edge behind the socket at path and decodes its answer into status.
+func Call(ctx context.Context, path, method, command string, status *Status) error {
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, "unix", path)
+		},
+	}}
+	request, err := http.NewRequestWithContext(ctx, method, "http://edge"+command, bytes.NewReader(nil))
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("no edge answers on %s (%w): is it running, and does its configuration name this socket as listen.admin?", path, errors.Unwrap(err))
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		var refused failure
+		_ = json.NewDecoder(response.Body).Decode(&refused)
+		return errors.New(strings.TrimSpace(refused.Detail))
+	}
+	return json.NewDecoder(response.Body).Decode(status)
+}

@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/proxy/control"
+)
+
+// serveControl serves the control socket; the function that comes back stops that and waits.
+func (p *Proxy) serveControl(ctx context.Context, cfg *Config) (stop func(), err error) {
+	socket, configured := strings.CutPrefix(cfg.Listen.Admin, "unix:")
+	if !configured {
+		return func() {}, nil
+	}
+	listener, err := control.Listen(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = httpx.Serve(ctx, httpx.NewServer(ctx, control.Handler(p), p.log), listener, time.Second)
+	}()
+	return func() {
+		cancel()
+		<-stopped
+	}, nil
+}
+
+// Status is what the edge says of itself over the control socket.
+func (p *Proxy) Status() control.Status {
+	s := p.current.Load()
+	status := control.Status{HTTP: addrText(p.addrs.HTTP), HTTPS: addrText(p.addrs.HTTPS)}
+	for _, site := range s.config.Sites {
+		status.Hosts = append(status.Hosts, site.Hosts...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.upstream)) {
+		for _, target := range s.upstream[name].Pool().Targets() {
+			status.Targets = append(status.Targets, control.Target{
+				Upstream: name, Target: target.Host, Healthy: target.Healthy(), Active: target.Active(),
+			})
+		}
+	}
+	if p.certs != nil {
+		status.Certificates = p.certs.Expiries()
+	}
+	if refused := p.refused.Load(); refused != nil {
+		status.Refused = (*refused).Error()
+	}
+	return status
+}

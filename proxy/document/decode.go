@@ -1,0 +1,310 @@
+package document
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// maxNodes bounds what aliases can make of a small file.
+const maxNodes = 100_000
+
+type decoder struct {
+	document *Document
+	lookup   func(string) (string, bool)
+	anchors  map[string]ast.Node
+	nodes    int
+}
+
+func (d *decoder) decodeRoot(root ast.Node, dst any) {
+	d.anchors = map[string]ast.Node{}
+	ast.Walk(anchorCollector(d.anchors), root)
+	d.document.positions[""] = nodePosition(root)
+	d.value(root, reflect.ValueOf(dst).Elem(), "")
+}
+
+type anchorCollector map[string]ast.Node
+
+func (c anchorCollector) Visit(node ast.Node) ast.Visitor {
+	if anchor, ok := node.(*ast.AnchorNode); ok && anchor.Name != nil {
+		c[anchor.Name.GetToken().Value] = anchor.Value
+	}
+	return c
+}
+
+// resolve looks behind anchors, aliases and tags.
+func (d *decoder) resolve(node ast.Node) (ast.Node, error) {
+	for range 16 {
+		switch wrapped := node.(type) {
+		case *ast.AnchorNode:
+			node = wrapped.Value
+		case *ast.TagNode:
+			node = wrapped.Value
+		case *ast.AliasNode:
+			name := wrapped.Value.GetToken().Value
+			target, ok := d.anchors[name]
+			if !ok {
+				return nil, fmt.Errorf("no anchor &%s for the alias *%s", name, name)
+			}
+			node = target
+		default:
+			return node, nil
+		}
+	}
+	return nil, fmt.Errorf("aliases refer to each other without end")
+}
+
+func (d *decoder) fault(node ast.Node, format string, values ...any) {
+	d.document.add(nodePosition(node), fmt.Sprintf(format, values...))
+}
+
+// value decodes node into dst. path names the value, as in Document.Faultf.
+func (d *decoder) value(node ast.Node, dst reflect.Value, path string) {
+	if d.nodes++; d.nodes > maxNodes {
+		if d.nodes == maxNodes+1 {
+			d.fault(node, "the file holds more than %d values, aliases counted", maxNodes)
+		}
+		return
+	}
+	resolved, err := d.resolve(node)
+	if err != nil {
+		d.fault(node, "%s", err)
+		return
+	}
+	if resolved == nil || resolved.Type() == ast.NullType {
+		return
+	}
+	if _, known := d.document.positions[path]; !known {
+		d.document.positions[path] = nodePosition(node)
+	}
+	if dst.Kind() == reflect.Pointer {
+		dst.Set(reflect.New(dst.Type().Elem()))
+		dst = dst.Elem()
+	}
+	if isScalarType(dst) {
+		d.scalar(resolved, dst, path)
+		return
+	}
+	switch dst.Kind() {
+	case reflect.Struct:
+		d.structure(resolved, dst, path)
+	case reflect.Slice:
+		d.sequence(resolved, dst, path)
+	case reflect.Map:
+		d.mapping(resolved, dst, path)
+	default:
+		panic("document: no rule for " + dst.Type().String())
+	}
+}
+
+func isScalarType(dst reflect.Value) bool {
+	if _, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return true
+	}
+	switch dst.Kind() {
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64:
+		return true
+	default:
+		return false
+	}
+}
+
+func entriesOf(node ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch node := node.(type) {
+	case *ast.MappingNode:
+		return node.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{node}, true
+	default:
+		return nil, false
+	}
+}
+
+func keyName(entry *ast.MappingValueNode) string { return entry.Key.GetToken().Value }
+
+func (d *decoder) structure(node ast.Node, dst reflect.Value, path string) {
+	entries, ok := entriesOf(node)
+	fields := map[string]int{}
+	known := make([]string, 0, dst.NumField())
+	for i := range dst.NumField() {
+		if name := dst.Type().Field(i).Tag.Get("yaml"); name != "" && name != "-" {
+			fields[name] = i
+			known = append(known, name)
+		}
+	}
+	if !ok {
+		d.fault(node, "%s wants keys with values here (%s)", nameOf(path), strings.Join(known, ", "))
+		return
+	}
+	for _, entry := range entries {
+		name := keyName(entry)
+		if _, merge := entry.Key.(*ast.MergeKeyNode); merge {
+			d.fault(entry, "merge keys (<<) are not supported: write the keys out")
+			continue
+		}
+		index, ok := fields[name]
+		if !ok {
+			d.fault(entry, "unknown key %q%s%s", name, inside(path), Suggest(name, known))
+			continue
+		}
+		d.value(entry.Value, dst.Field(index), join(path, name))
+	}
+}
+
+func (d *decoder) mapping(node ast.Node, dst reflect.Value, path string) {
+	entries, ok := entriesOf(node)
+	if !ok {
+		d.fault(node, "%s wants names with values here", nameOf(path))
+		return
+	}
+	dst.Set(reflect.MakeMapWithSize(dst.Type(), len(entries)))
+	for _, entry := range entries {
+		if _, merge := entry.Key.(*ast.MergeKeyNode); merge {
+			d.fault(entry, "merge keys (<<) are not supported: write the keys out")
+			continue
+		}
+		name := keyName(entry)
+		at := join(path, name)
+		d.document.positions[at] = positionOf(entry.Key.GetToken())
+		element := reflect.New(dst.Type().Elem()).Elem()
+		d.value(entry.Value, element, at)
+		dst.SetMapIndex(reflect.ValueOf(name), element)
+	}
+}
+
+func (d *decoder) sequence(node ast.Node, dst reflect.Value, path string) {
+	sequence, ok := node.(*ast.SequenceNode)
+	if !ok {
+		d.fault(node, "%s wants a list, as in [a, b]", nameOf(path))
+		return
+	}
+	for _, item := range sequence.Values {
+		at := fmt.Sprintf("%s[%d]", path, dst.Len())
+		element := reflect.New(dst.Type().Elem()).Elem()
+		delete(d.document.positions, at)
+		if isScalarType(element) && d.vanishes(item) {
+			continue
+		}
+		d.value(item, element, at)
+		dst.Set(reflect.Append(dst, element))
+	}
+}
+
+// vanishes tells whether a list's item is a variable that expands to nothing: such an item is left out, so that a list can
+// have optional members.
+func (d *decoder) vanishes(item ast.Node) bool {
+	resolved, err := d.resolve(item)
+	if err != nil || resolved == nil {
+		return false
+	}
+	source, ok := textOf(resolved)
+	if !ok || source == "" {
+		return false
+	}
+	expanded, err := expand(source, d.lookup)
+	return err == nil && expanded == ""
+}
+
+// textOf is a scalar's source text.
+func textOf(node ast.Node) (string, bool) {
+	switch node := node.(type) {
+	case *ast.StringNode:
+		return node.Value, true
+	case *ast.LiteralNode:
+		return node.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return node.GetToken().Value, true
+	default:
+		return "", false
+	}
+}
+
+func (d *decoder) scalar(node ast.Node, dst reflect.Value, path string) {
+	source, ok := textOf(node)
+	if !ok {
+		d.fault(node, "%s wants a single value", nameOf(path))
+		return
+	}
+	text, err := expand(source, d.lookup)
+	if err != nil {
+		d.fault(node, "%s", err)
+		return
+	}
+	if err := assign(dst, text); err != nil {
+		d.fault(node, "%s: %s", nameOf(path), err)
+	}
+}
+
+func assign(dst reflect.Value, text string) error {
+	if unmarshaler, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return unmarshaler.UnmarshalText([]byte(text))
+	}
+	if dst.Type() == reflect.TypeFor[time.Duration]() {
+		duration, err := ParseDuration(text)
+		dst.SetInt(int64(duration))
+		return err
+	}
+	switch dst.Kind() {
+	case reflect.String:
+		dst.SetString(text)
+	case reflect.Bool:
+		switch text {
+		case "true":
+			dst.SetBool(true)
+		case "false":
+			dst.SetBool(false)
+		default:
+			return fmt.Errorf("%q is not true or false", text)
+		}
+	default:
+		number, err := strconv.ParseInt(text, 10, 63)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", text)
+		}
+		dst.SetInt(number)
+	}
+	return nil
+}
+
+// ParseDuration reads durations as time.ParseDuration does, and days ("7d"). Negative ones are refused.
+func ParseDuration(text string) (time.Duration, error) {
+	malformed := fmt.Errorf("%q is not a duration such as 500ms, 10s, 24h or 7d", text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		count, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, malformed
+		}
+		return time.Duration(count) * 24 * time.Hour, nil
+	}
+	duration, err := time.ParseDuration(text)
+	if err != nil || duration < 0 {
+		return 0, malformed
+	}
+	return duration, nil
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func nameOf(path string) string {
+	if path == "" {
+		return "the file"
+	}
+	return path
+}
+
+func inside(path string) string {
+	if path == "" {
+		return ""
+	}
+	return " in " + path
+}

@@ -1,0 +1,57 @@
+package guard
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Trusted tells whether a peer is one of the proxies that may speak for others.
+func Trusted(peer netip.Addr, trusted []netip.Prefix) bool {
+	for _, prefix := range trusted {
+		if prefix.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// Client finds who sent a request and the X-Forwarded-For chain to hand on. Of an untrusted peer the chain is not believed:
+// the peer is the client and the whole chain. A trusted one's chain is walked from its right end; the first address that is
+// not itself trusted is the client, and the chain goes on with the peer appended.
+func Client(peer netip.Addr, values []string, trusted []netip.Prefix) (client netip.Addr, chain string) {
+	if !Trusted(peer, trusted) || len(values) == 0 {
+		return peer, peer.String()
+	}
+	client = peer
+	received := strings.Join(values, ", ")
+	for rest := received; rest != ""; {
+		var last string
+		if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
+			last, rest = rest[comma+1:], rest[:comma]
+		} else {
+			last, rest = rest, ""
+		}
+		addr, ok := parseHop(last)
+		if !ok {
+			// What stands left of an unreadable hop was not written by a proxy of ours.
+			return client, client.String() + ", " + peer.String()
+		}
+		client = addr
+		if !Trusted(addr, trusted) {
+			break
+		}
+	}
+	return client, received + ", " + peer.String()
+}
+
+// parseHop reads one member of X-Forwarded-For; some load balancers append a port.
+func parseHop(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return addr.Unmap().WithZone(""), true
+	}
+	if pair, err := netip.ParseAddrPort(text); err == nil {
+		return pair.Addr().Unmap().WithZone(""), true
+	}
+	return netip.Addr{}, false
+}

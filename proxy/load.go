@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/portico-web/portico/proxy/document"
+)
+
+// Load reads and checks the configuration file at path. lookup finds the variables that the file refers to (os.LookupEnv).
+// What is wrong with the file's content comes as document.Faults, each with line and column.
+func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
+	content, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: no such file: name the configuration with --config", path)
+	case err != nil:
+		return nil, fmt.Errorf("%s: cannot be read (%w)", path, cause(err))
+	}
+	return Parse(path, content, lookup)
+}
+
+// Parse is Load for content that is not in a file; faults call it name.
+func Parse(name string, content []byte, lookup func(string) (string, bool)) (*Config, error) {
+	config := &Config{}
+	doc := document.Decode(name, content, lookup, config)
+	if err := doc.Err(); err != nil {
+		// What could not be read would only make for misleading faults about what is missing.
+		return nil, err
+	}
+	config.fillIn()
+	check := &checker{config: config, doc: doc}
+	check.all()
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// cause strips the operation and the path that the caller tells anyway.
+func cause(err error) error {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathError.Err
+	}
+	return err
+}

@@ -1,0 +1,249 @@
+// Package proxy is the edge: it takes HTTPS from the internet and routes it, by host and path, to upstreams, folders and
+// redirects. Load reads its configuration; New and Run make it serve; Reload changes it without dropping a request.
+//
+// A request goes through edge.go, top to bottom: what it may be, who its client is, which route it takes, whether the
+// route's limit admits it, and what the route does.
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/portico-web/portico/internal/health"
+	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/internal/ratelimit"
+	"github.com/portico-web/portico/internal/telemetry"
+	"github.com/portico-web/portico/proxy/certs"
+	"github.com/portico-web/portico/proxy/compress"
+	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/server"
+)
+
+// Options is what the program around the edge decides. The zero value of each is usable.
+type Options struct {
+	Log      *slog.Logger         // nil: silence
+	Registry *prometheus.Registry // nil: one of the edge's own
+	Checks   *health.Checks       // what /readyz shows; nil: a set of the edge's own
+
+	// DataDir keeps the local CA (DataDir/ca/root.pem) and certificates, unless tls.storage names a folder. "" is ./.portico.
+	DataDir string
+
+	// ConfigPath is the file that Reload reads, and that Run watches. "": the configuration stays as it is.
+	ConfigPath string
+	// Lookup finds the variables of that file; nil is os.LookupEnv.
+	Lookup func(string) (string, bool)
+
+	// HTTP, HTTPS and Internal take the place of the configuration's listen addresses when they are not empty. A port of 0
+	// is chosen by the system; Addrs tells which.
+	HTTP, HTTPS, Internal string
+
+	// Version stands in portico_build_info of a registry of the edge's own.
+	Version string
+}
+
+// Addrs is where a running edge listens; nil where it does not.
+type Addrs struct{ HTTP, HTTPS, Internal *net.TCPAddr }
+
+// Proxy is the edge. Its methods may be called concurrently; Run once.
+type Proxy struct {
+	options Options
+	log     *slog.Logger
+	metrics *metrics
+	local   *ratelimit.Local
+	gzip    *compress.Compressor
+	streams forward.Streams
+	current atomic.Pointer[state]
+
+	reloading sync.Mutex
+	certs     *certs.Manager
+	refused   atomic.Pointer[error] // why the file on disk is not what serves; nil when it is
+	inFlight  sync.WaitGroup
+	started   atomic.Bool
+	ready     chan struct{}
+	addrs     Addrs // set before ready is closed
+}
+
+// maxClients bounds how many clients the limits of this process keep in mind.
+const maxClients = 200_000
+
+// New prepares an edge; it opens nothing yet. cfg must come from Load or Parse and belongs to the edge from now on.
+func New(cfg *Config, options Options) (*Proxy, error) {
+	options.DataDir = cmp.Or(options.DataDir, ".portico")
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	if options.Registry == nil {
+		options.Registry = telemetry.NewRegistry("proxy", options.Version)
+	}
+	if options.Checks == nil {
+		options.Checks = &health.Checks{}
+	}
+	if options.Lookup == nil {
+		options.Lookup = os.LookupEnv
+	}
+	p := &Proxy{
+		options: options,
+		log:     options.Log,
+		local:   ratelimit.NewLocal(maxClients, time.Now),
+		gzip:    compress.New(),
+		ready:   make(chan struct{}),
+	}
+	p.override(cfg)
+	var err error
+	if p.metrics, err = newMetrics(options.Registry, p); err != nil {
+		return nil, fmt.Errorf("the edge's metrics: %w", err)
+	}
+	p.current.Store(&state{config: cfg})
+	return p, nil
+}
+
+// override puts the embedding program's addresses in the place of the configuration's.
+func (p *Proxy) override(cfg *Config) {
+	cfg.Listen.HTTP = cmp.Or(p.options.HTTP, cfg.Listen.HTTP)
+	cfg.Listen.HTTPS = cmp.Or(p.options.HTTPS, cfg.Listen.HTTPS)
+	cfg.Listen.Internal = cmp.Or(p.options.Internal, cfg.Listen.Internal)
+}
+
+// Ready is closed when the edge listens. It stays open when Run fails before.
+func (p *Proxy) Ready() <-chan struct{} { return p.ready }
+
+// Addrs is where the edge listens; it is known once Ready is closed.
+func (p *Proxy) Addrs() Addrs {
+	select {
+	case <-p.ready:
+		return p.addrs
+	default:
+		return Addrs{}
+	}
+}
+
+// RootCertificate is the path of the local CA's root certificate, or "" when certificates come from elsewhere. It is known
+// once Ready is closed.
+func (p *Proxy) RootCertificate() string {
+	select {
+	case <-p.ready:
+		return p.certs.RootFile()
+	default:
+		return ""
+	}
+}
+
+// Run serves until ctx ends, then drains: it stops accepting, ends event streams and upgraded connections, waits up to
+// limits.drain_timeout for other requests, and returns nil. What cannot be opened is told in one line that names it.
+func (p *Proxy) Run(ctx context.Context) (err error) {
+	if !p.started.CompareAndSwap(false, true) {
+		return errors.New("this edge ran already")
+	}
+	cfg := p.current.Load().config
+	listeners, err := server.Listen(cfg.serverSettings())
+	if err != nil {
+		return err
+	}
+	defer listeners.Close()
+	p.addrs.HTTP, p.addrs.HTTPS = listeners.HTTP(), listeners.HTTPS()
+	running, err := p.build(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { p.current.Load().close() }()
+	p.current.Store(running)
+	if err := p.openCertificates(ctx, cfg); err != nil {
+		return err
+	}
+	defer p.closeCertificates()
+	stopInternal, err := p.serveInternal(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopInternal()) }()
+	stopControl, err := p.serveControl(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer stopControl()
+	stopWatching := p.watch(ctx)
+	defer stopWatching()
+	p.options.Checks.Add("config", p.checkConfig)
+	p.showLimiter(running)
+	p.metrics.reloaded(true)
+	close(p.ready)
+	p.log.Info("edge listens", "http", addrText(p.addrs.HTTP), "https", addrText(p.addrs.HTTPS), "http3", cfg.Listen.HTTP3, "internal", addrText(p.addrs.Internal))
+	return p.serve(ctx, listeners)
+}
+
+func (p *Proxy) serve(ctx context.Context, listeners *server.Listeners) error {
+	cfg := p.current.Load().config
+	handlers := server.Handlers{Plain: p.plainHandler(), Secure: http.HandlerFunc(p.serveSecure)}
+	if p.certs != nil {
+		handlers.TLS = p.certs.TLSConfig()
+	}
+	err := listeners.Serve(ctx, handlers, cfg.Limits.DrainTimeout, func() {
+		p.options.Checks.Drain()
+		p.streams.End()
+	}, p.log)
+	p.inFlight.Wait()
+	p.log.Info("edge stopped")
+	return err
+}
+
+func addrText(addr *net.TCPAddr) string {
+	if addr == nil {
+		return ""
+	}
+	return addr.String()
+}
+
+// serverSettings is the part of the configuration that needs a restart to change.
+func (c *Config) serverSettings() server.Settings {
+	return server.Settings{
+		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3,
+		HeaderBytes:       int(c.Limits.HeaderBytes),
+		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout,
+		IdleTimeout:       c.Limits.IdleTimeout,
+	}
+}
+
+// serveInternal serves the internal port; the function that comes back stops that and waits.
+func (p *Proxy) serveInternal(ctx context.Context, cfg *Config) (func() error, error) {
+	if cfg.Listen.Internal == "" {
+		return func() error { return nil }, nil
+	}
+	listener, err := httpx.Listen("listen.internal", cfg.Listen.Internal)
+	if err != nil {
+		return nil, err
+	}
+	p.addrs.Internal, _ = listener.Addr().(*net.TCPAddr)
+	// It answers, not ready, while the edge drains: so it does not end with ctx but when Run does.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan error, 1)
+	handler := httpx.Internal(p.options.Registry, p.options.Checks)
+	go func() {
+		stopped <- httpx.Serve(ctx, httpx.NewServer(ctx, handler, p.log), listener, time.Second)
+	}()
+	return func() error {
+		cancel()
+		<-stopped // scrapes that outlive the edge are nobody's loss
+		return nil
+	}, nil
+}
+
+// checkConfig is degraded while the file on disk is not what serves.
+func (p *Proxy) checkConfig(context.Context) health.Result {
+	if refused := p.refused.Load(); refused != nil {
+		detail := strings.ReplaceAll((*refused).Error(), "\n", "; ")
+		return health.Result{Status: health.Degraded, Detail: "the configuration on disk is refused, the one before serves: " + detail}
+	}
+	return health.Result{Status: health.OK}
+}

@@ -1,0 +1,128 @@
+package routing
+
+import (
+	"errors"
+	"strings"
+)
+
+// ErrPath says that a path cannot be routed: it does not begin with a slash, or holds a broken escape or a control character.
+var ErrPath = errors.New("malformed path")
+
+const upperHex = "0123456789ABCDEF"
+
+// Normalize returns the one form of an escaped path that is both matched and forwarded (RFC 3986 section 6.2.2): escapes of
+// unreserved characters are decoded, the hex digits of others are upper case, what may not stand in a path is escaped, and
+// dot segments, %2e spellings too, are resolved. %2F stays what it is: part of a segment. Normalize is idempotent.
+func Normalize(escaped string) (string, error) {
+	if escaped == "" || escaped[0] != '/' {
+		return "", ErrPath
+	}
+	clean, err := normalizeEscapes(escaped)
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(clean, "/.") {
+		return clean, nil
+	}
+	return removeDotSegments(clean), nil
+}
+
+func normalizeEscapes(escaped string) (string, error) {
+	plain := true
+	for _, c := range []byte(escaped) {
+		if c == '%' || !inPath(c) {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return escaped, nil
+	}
+	out := make([]byte, 0, len(escaped)+16)
+	for i := 0; i < len(escaped); i++ {
+		c := escaped[i]
+		if c == '%' {
+			if i+2 >= len(escaped) {
+				return "", ErrPath
+			}
+			high, low := unhex(escaped[i+1]), unhex(escaped[i+2])
+			if high < 0 || low < 0 {
+				return "", ErrPath
+			}
+			c = byte(high<<4 | low)
+			i += 2
+			if c == 0 {
+				return "", ErrPath
+			}
+			if unreserved(c) {
+				out = append(out, c)
+			} else {
+				out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+			}
+			continue
+		}
+		switch {
+		case c < ' ' || c == 0x7f:
+			return "", ErrPath
+		case inPath(c):
+			out = append(out, c)
+		default:
+			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return string(out), nil
+}
+
+// removeDotSegments is RFC 3986 section 5.2.4 for a path that begins with a slash.
+func removeDotSegments(path string) string {
+	out := make([]byte, 0, len(path))
+	for rest := path; rest != ""; {
+		end := strings.IndexByte(rest[1:], '/') + 1
+		segment, last := rest, end == 0
+		if !last {
+			segment = rest[:end]
+		}
+		rest = rest[len(segment):]
+		switch segment {
+		case "/.":
+		case "/..":
+			for len(out) > 0 {
+				c := out[len(out)-1]
+				out = out[:len(out)-1]
+				if c == '/' {
+					break
+				}
+			}
+		default:
+			out = append(out, segment...)
+			continue
+		}
+		if last {
+			out = append(out, '/')
+		}
+	}
+	return string(out)
+}
+
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// inPath is pchar of RFC 3986 without escapes, and the slash.
+func inPath(c byte) bool {
+	return unreserved(c) || strings.IndexByte("!$&'()*+,;=:@/", c) >= 0
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	default:
+		return -1
+	}
+}

@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/portico-web/portico/internal/ratelimit"
+	"github.com/portico-web/portico/proxy/files"
+	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/routing"
+	"github.com/portico-web/portico/proxy/upstream"
+)
+
+// state is everything that follows from one configuration. A request takes the current one at its start and keeps it; a
+// reload makes the next and carries over what stays the same.
+type state struct {
+	config   *Config
+	trusted  []netip.Prefix
+	table    *routing.Table[*route]
+	upstream map[string]*forward.Forwarder
+	limiter  ratelimit.Limiter
+	shared   *ratelimit.Shared // the limiter, when it is Redis
+}
+
+// route is a Route made ready.
+type route struct {
+	Route
+	metrics *routeMetrics
+	limit   *limit // nil: unlimited
+	act     func(w http.ResponseWriter, r *http.Request, x *exchange)
+}
+
+type limit struct {
+	name   string
+	policy string // the RateLimit-Policy field
+	ratelimit.Limit
+}
+
+// build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
+// has is closed by retire, once the new state is in use.
+func (p *Proxy) build(ctx context.Context, cfg *Config, previous *state) (built *state, err error) {
+	s := &state{config: cfg, upstream: map[string]*forward.Forwarder{}, limiter: p.local}
+	defer func() {
+		if err != nil {
+			s.retire(previous)
+		}
+	}()
+	for _, prefix := range cfg.TrustedProxies {
+		s.trusted = append(s.trusted, prefix.Prefix)
+	}
+	if err := s.openLimiter(ctx, p, previous); err != nil {
+		return nil, err
+	}
+	if err := s.openUpstreams(p, previous); err != nil {
+		return nil, err
+	}
+	sites := make([]routing.Site[*route], len(cfg.Sites))
+	for i, site := range cfg.Sites {
+		sites[i] = routing.Site[*route]{Hosts: site.Hosts, RedirectFrom: site.RedirectFrom}
+		for _, configured := range site.Routes {
+			made := p.newRoute(s, site.Hosts[0], configured)
+			sites[i].Routes = append(sites[i].Routes, routing.Route[*route]{Path: configured.Path, Value: made})
+		}
+	}
+	if s.table, err = routing.New(sites); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err error) {
+	switch {
+	case s.config.Redis == "":
+		return nil
+	case previous != nil && previous.shared != nil && previous.config.Redis == s.config.Redis:
+		s.shared = previous.shared
+	default:
+		if s.shared, err = ratelimit.Connect(ctx, s.config.Redis, p.local, p.log); err != nil {
+			return err
+		}
+	}
+	s.limiter = s.shared
+	return nil
+}
+
+func (s *state) openUpstreams(p *Proxy, previous *state) error {
+	for name, configured := range s.config.Upstreams {
+		settings := upstream.Settings{Name: name, Targets: configured.Targets, LeastConn: configured.Balance == balanceLeastConn}
+		if probe := configured.Health; probe != nil {
+			settings.Health = &upstream.Probe{Path: probe.Path, Port: probe.Port, Interval: probe.Interval, Timeout: probe.Timeout}
+		}
+		if previous != nil {
+			if same, ok := previous.upstream[name]; ok && same.Pool().Settings().Equal(settings) {
+				s.upstream[name] = same
+				continue
+			}
+		}
+		pool, err := upstream.New(settings, p.log)
+		if err != nil {
+			return fmt.Errorf("upstreams.%s: %w", name, err)
+		}
+		s.upstream[name] = forward.New(pool, &p.streams, answerFailure, p.log)
+	}
+	return nil
+}
+
+func (p *Proxy) newRoute(s *state, site string, configured Route) *route {
+	made := &route{Route: configured, metrics: p.metrics.route(site, configured.Path)}
+	if named, ok := s.config.RateLimits[configured.RateLimit]; ok {
+		made.limit = &limit{
+			name:   configured.RateLimit,
+			policy: fmt.Sprintf("%d;w=%d;burst=%d", named.Rate.Events, max(int(named.Rate.Period.Seconds()), 1), named.Burst),
+			Limit:  ratelimit.Limit{Events: named.Rate.Events, Period: named.Rate.Period, Burst: named.Burst},
+		}
+	}
+	switch {
+	case configured.Upstream != "":
+		made.act = made.forwardTo(s.upstream[configured.Upstream])
+	case configured.Files != nil:
+		made.act = p.serveFiles(made, files.New(files.Settings{
+			Root: configured.Files.Root, MaxAge: configured.Files.MaxAge, Browse: configured.Files.Browse,
+		}))
+	default:
+		made.act = made.redirect
+	}
+	return made
+}
+
+// retire closes what s has and kept does not use.
+func (s *state) retire(kept *state) {
+	for name, forwarder := range s.upstream {
+		if kept == nil || kept.upstream[name] != forwarder {
+			forwarder.Close()
+		}
+	}
+	if s.shared != nil && (kept == nil || kept.shared != s.shared) {
+		_ = s.shared.Close()
+	}
+}
+
+func (s *state) close() { s.retire(nil) }
