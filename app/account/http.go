@@ -42,7 +42,7 @@ func (a *API) shownRefresh(session Session) string {
 
 // LoginBody is what signs in; clients of Django may call the address username.
 type LoginBody struct {
-	Email    field.Text `json:"email,omitzero" format:"email" example:"minji@example.com"`
+	Email    field.Text `json:"email,omitzero" format:"email" example:"\"minji@example.com\""`
 	Username field.Text `json:"username,omitzero" doc:"The same as email, for clients that call it so."`
 	Password field.Text `json:"password,omitzero" format:"password"`
 }
@@ -109,10 +109,10 @@ func (a *API) Login(ctx context.Context, in *LoginInput) (*LoginOutput, error) {
 
 // RegistrationBody is what makes an account.
 type RegistrationBody struct {
-	Email         field.Text `json:"email,omitzero" format:"email" maxLength:"254" example:"minji@example.com"`
+	Email         field.Text `json:"email,omitzero" format:"email" maxLength:"254" example:"\"minji@example.com\""`
 	Password1     field.Text `json:"password1,omitzero" format:"password" minLength:"8" maxLength:"128"`
 	Password2     field.Text `json:"password2,omitzero" format:"password" doc:"The same again."`
-	Nickname      field.Text `json:"nickname,omitzero" maxLength:"50" example:"민지"`
+	Nickname      field.Text `json:"nickname,omitzero" maxLength:"50" example:"\"민지\""`
 	FirstName     field.Text `json:"first_name,omitzero" maxLength:"150"`
 	LastName      field.Text `json:"last_name,omitzero" maxLength:"150"`
 	SchoolID      field.Int  `json:"school_id,omitzero" doc:"The school whose member the person becomes; posting needs one."`
