@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
@@ -28,34 +28,43 @@ type riverClient interface {
 	JobList(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
 	JobRetry(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	JobCancel(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	Stopped() <-chan struct{}
 	Subscribe(kinds ...river.EventKind) (<-chan *river.Event, func())
 }
 
 // Client enqueues jobs and, when its configuration names queues and workers, works them. Safe for concurrent use.
 type Client struct {
 	riverClient
+	db       *database.DB
+	exec     riverdriver.Executor
 	insertTx func(ctx context.Context, tx database.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 }
 
 // New makes a client on db. A config without Queues and Workers only enqueues. Every job enqueued carries the trace and
-// the request id of its context in its metadata.
+// the request id of its context in its metadata. A client that works jobs can lose one to Rescue and then no longer
+// changes it.
 func New(db *database.DB, config *river.Config) (*Client, error) {
 	settings := *config
-	settings.Middleware = append([]rivertype.Middleware{&originMiddleware{}}, settings.Middleware...)
+	fence := &fence{postgres: db.IsPostgres()}
+	settings.Middleware = append([]rivertype.Middleware{&originMiddleware{}, newOnceMiddleware()}, settings.Middleware...)
 	if db.IsPostgres() {
-		client, err := river.NewClient(riverpgxv5.New(db.Pool), &settings)
+		driver := &fencedPostgres{riverpgxv5.New(db.Pool), fence}
+		client, err := river.NewClient(driver, &settings)
 		if err != nil {
 			return nil, fmt.Errorf("setting up the job queue: %w", err)
 		}
-		return &Client{client, func(ctx context.Context, tx database.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error) {
-			return client.InsertTx(ctx, pgx.Tx(tx.Postgres()), args, opts)
+		fence.client = client.ID()
+		return &Client{client, db, driver.GetExecutor(), func(ctx context.Context, tx database.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error) {
+			return client.InsertTx(ctx, tx.Postgres(), args, opts)
 		}}, nil
 	}
-	client, err := river.NewClient(riversqlite.New(db.DB.DB), &settings)
+	driver := &fencedSQLite{riversqlite.New(db.DB.DB), fence}
+	client, err := river.NewClient(driver, &settings)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the job queue: %w", err)
 	}
-	return &Client{client, func(ctx context.Context, tx database.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error) {
+	fence.client = client.ID()
+	return &Client{client, db, driver.GetExecutor(), func(ctx context.Context, tx database.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error) {
 		return client.InsertTx(ctx, tx.Tx.Tx, args, opts)
 	}}, nil
 }
@@ -67,6 +76,24 @@ func (c *Client) InsertTx(ctx context.Context, tx database.Tx, args river.JobArg
 		return nil, fmt.Errorf("enqueuing %s: %w", args.Kind(), err)
 	}
 	return result.Job, nil
+}
+
+// JobCancel cancels a job: at once when it waits, by its context when it runs, on whichever worker.
+func (c *Client) JobCancel(ctx context.Context, id int64) (*rivertype.JobRow, error) {
+	job, err := c.riverClient.JobCancel(ctx, id)
+	if err != nil || job.State != rivertype.JobStateRunning || c.db.IsPostgres() {
+		return job, err
+	}
+	// On SQLite this version of River marks a running job and forgets to tell its worker.
+	payload, err := json.Marshal(map[string]any{"action": "cancel", "job_id": job.ID, "queue": job.Queue})
+	if err != nil {
+		return nil, err
+	}
+	err = c.exec.NotifyMany(ctx, &riverdriver.NotifyManyParams{Topic: "river_control", Payload: []string{string(payload)}})
+	if err != nil {
+		return nil, fmt.Errorf("telling the worker of job %d to stop: %w", id, err)
+	}
+	return job, nil
 }
 
 // Origin is where a job came from, kept in its metadata.

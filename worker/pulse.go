@@ -1,0 +1,164 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/portico-web/portico/internal/health"
+	"github.com/portico-web/portico/internal/queue"
+	"github.com/portico-web/portico/worker/fleet"
+)
+
+const (
+	beatEvery  = time.Second
+	pruneEvery = time.Minute
+	// settleFor is how long a worker's own heart must have beaten without a gap before it judges others: after an outage
+	// of the database all workers look dead for a moment.
+	settleFor = 3 * time.Second
+	// beatTimeout bounds one heartbeat and one rescue.
+	beatTimeout = 4 * time.Second
+)
+
+// pulse is a worker's heartbeat, and its watch over the others'.
+type pulse struct {
+	fleet  *fleet.Fleet
+	client *queue.Client
+	tally  *tally
+	self   fleet.Worker
+	log    *slog.Logger
+
+	lastBeat atomic.Pointer[time.Time]
+	failing  bool
+	silent   bool      // others may have taken our jobs, and we have not looked yet
+	steady   time.Time // since when the heart beats without a gap
+	pruned   time.Time
+}
+
+// row is the worker's row as it would be written now.
+func (p *pulse) row() fleet.Worker {
+	row := p.self
+	row.Running = int64(p.tally.active())
+	row.Processed, row.Succeeded = p.tally.processed.Load(), p.tally.succeeded.Load()
+	row.Failed, row.Retried = p.tally.failed.Load(), p.tally.retried.Load()
+	row.Load1, row.Load5, row.Load15 = loadAverage()
+	return row
+}
+
+// run beats until ctx ends.
+func (p *pulse) run(ctx context.Context) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			p.tick(ctx)
+		}
+	}
+}
+
+func (p *pulse) tick(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	if err := p.beat(ctx); err != nil {
+		if !p.failing {
+			p.log.Warn("no heartbeat: other workers may take this one's jobs over", "error", err)
+		}
+		p.failing = true
+		return
+	}
+	if time.Since(p.steady) < settleFor {
+		return
+	}
+	p.rescue(ctx)
+	if time.Since(p.pruned) > pruneEvery {
+		p.pruned = time.Now()
+		if err := p.fleet.Prune(ctx); err != nil {
+			p.log.Warn("old rows of workers stay", "error", err)
+		}
+	}
+}
+
+// beat writes the heartbeat. After a silence so long that others may have acted on it, this worker drops what it lost.
+func (p *pulse) beat(ctx context.Context) error {
+	if err := p.fleet.Beat(ctx, p.row()); err != nil {
+		return err
+	}
+	if p.failing {
+		p.failing = false
+		p.log.Info("the heart beats again")
+	}
+	now := time.Now()
+	last := p.lastBeat.Swap(&now)
+	if last == nil {
+		p.steady = now
+	} else if silence := now.Sub(*last); silence >= fleet.StaleAfter {
+		p.steady, p.silent = now, true
+		p.log.Warn("this worker was silent for so long that others took it for dead", "silence", silence.Round(time.Millisecond).String())
+	}
+	if p.silent {
+		return p.dropLost(ctx)
+	}
+	return nil
+}
+
+// dropLost cancels the jobs that were given to others in the meantime.
+func (p *pulse) dropLost(ctx context.Context) error {
+	var ids []int64
+	for _, job := range p.tally.mine() {
+		ids = append(ids, job.ID)
+	}
+	gone, err := p.client.Gone(ctx, ids)
+	if err != nil {
+		return err
+	}
+	p.silent = false
+	if dropped := p.tally.drop(gone); dropped > 0 {
+		p.log.Warn("jobs that other workers have taken over were cancelled here", "jobs", dropped)
+	}
+	return nil
+}
+
+func (p *pulse) rescue(ctx context.Context) {
+	lost, err := p.fleet.Lost(ctx)
+	if err == nil {
+		var rescued queue.Rescued
+		if rescued, err = p.client.Rescue(ctx, lost); rescued != (queue.Rescued{}) {
+			p.log.Warn("jobs of lost workers were rescued", "retried", rescued.Retried, "discarded", rescued.Discarded, "cancelled", rescued.Cancelled)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		p.log.Warn("jobs of lost workers could not be rescued", "error", err)
+	}
+}
+
+// check tells readiness: does the heart beat.
+func (p *pulse) check(context.Context) health.Result {
+	last := p.lastBeat.Load()
+	if last == nil || time.Since(*last) > fleet.StaleAfter {
+		return health.Result{Status: health.Failed, Detail: "no heartbeat could be written for " + fleet.StaleAfter.String()}
+	}
+	return health.Result{Status: health.OK}
+}
+
+// loadAverage is the machine's load over 1, 5 and 15 minutes where the system tells it, else zeros.
+func loadAverage() (one, five, fifteen float64) {
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0, 0, 0
+	}
+	fields := strings.Fields(string(raw))
+	if len(fields) < 3 {
+		return 0, 0, 0
+	}
+	one, _ = strconv.ParseFloat(fields[0], 64)
+	five, _ = strconv.ParseFloat(fields[1], 64)
+	fifteen, _ = strconv.ParseFloat(fields[2], 64)
+	return one, five, fifteen
+}
