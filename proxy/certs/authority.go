@@ -179,10 +179,15 @@ func (a *authority) cover(hosts []string) error {
 // constraints are the name constraints (RFC 5280 section 4.2.1.10) of a root for hosts. A name covers those below it.
 func constraints(hosts []string) (names []string, addresses []*net.IPNet) {
 	names = []string{"localhost"}
-	addresses = []*net.IPNet{ipRange(netip.MustParseAddr("127.0.0.1")), ipRange(netip.IPv6Loopback())}
+	addresses = []*net.IPNet{
+		{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
+		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
+	}
 	for _, host := range hosts {
 		if addr, err := netip.ParseAddr(host); err == nil {
-			addresses = append(addresses, ipRange(addr))
+			if !addr.IsLoopback() {
+				addresses = append(addresses, ipRange(addr))
+			}
 		} else if host != "*" {
 			names = append(names, strings.TrimPrefix(host, "*."))
 		}
