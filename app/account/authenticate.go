@@ -77,7 +77,7 @@ func (s *Service) identity(ctx context.Context, sent credentials) (token.Identit
 	}
 	claims, err := s.keys.Verify(sent.raw, s.now(), token.Access)
 	if err != nil {
-		return token.Identity{}, accessRefusal(err)
+		return token.Identity{}, accessRefusal(ctx, err)
 	}
 	user, err := s.store.standing(ctx, claims.UserID)
 	switch {
@@ -97,7 +97,7 @@ func (s *Service) identity(ctx context.Context, sent credentials) (token.Identit
 	return identity, nil
 }
 
-func accessRefusal(err error) error {
+func accessRefusal(ctx context.Context, err error) error {
 	reason := "Token is invalid"
 	switch {
 	case errors.Is(err, token.ErrExpired):
@@ -108,7 +108,7 @@ func accessRefusal(err error) error {
 	return &fault.Error{
 		Kind: fault.Unauthenticated, Code: codeTokenNotValid, Message: "Given token not valid for any token type",
 		Extra: map[string]any{"messages": []map[string]string{
-			{"token_class": "AccessToken", "token_type": "access", "message": reason},
+			{"token_class": "AccessToken", "token_type": "access", "message": text(ctx, reason)},
 		}},
 		Cause: err,
 	}
