@@ -51,6 +51,8 @@ type Surroundings struct {
 	Version  string
 	// Listener is where the dashboard answers; nil opens Config.Listen. The worker closes it.
 	Listener net.Listener
+	// Operator tells whether somebody beyond FLOWER_BASIC_AUTH's users may use the dashboard; may be nil.
+	Operator func(ctx context.Context, name, password string) (bool, error)
 	// Register adds kinds of jobs beyond the built-in ones; may be nil.
 	Register func(*jobs.Set)
 }
@@ -105,7 +107,7 @@ func New(ctx context.Context, cfg Config, around Surroundings) (_ *Worker, err e
 		return nil, err
 	}
 	w.dashboard, err = dashboard.New(dashboard.Config{
-		Client: w.client, Fleet: w.fleet, Jobs: set, Log: around.Log, BasicAuth: cfg.FlowerBasicAuth, ReadOnly: cfg.FlowerReadOnly, Version: around.Version,
+		Client: w.client, Fleet: w.fleet, Jobs: set, Log: around.Log, BasicAuth: cfg.FlowerBasicAuth, Operator: around.Operator, ReadOnly: cfg.FlowerReadOnly, Version: around.Version,
 	})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (u *users) allow(name, password string) bool {
 func (d *Dashboard) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, password, given := r.BasicAuth()
-		if !given || !d.users.allow(name, password) {
+		if !given || !d.users.allow(name, password) && !d.operators.allow(r.Context(), name, password) {
 			if given {
 				d.log.WarnContext(r.Context(), "sign-in to the dashboard refused", "peer", httpx.PeerAddr(r).String())
 			}
@@ -67,7 +67,7 @@ func (d *Dashboard) authenticate(next http.Handler) http.Handler {
 			header.Set("WWW-Authenticate", `Basic realm="Portico jobs", charset="UTF-8"`)
 			header.Set("Cache-Control", "no-store")
 			message := "Authentication credentials were not provided."
-			if len(d.users.hashes) == 0 {
+			if len(d.users.hashes) == 0 && d.operators == nil {
 				message = "The dashboard is closed: FLOWER_BASIC_AUTH is not set."
 			}
 			httpx.WriteJSON(w, http.StatusUnauthorized, map[string]string{"detail": message})

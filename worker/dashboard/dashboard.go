@@ -24,21 +24,25 @@ type Config struct {
 	Log       *slog.Logger
 	Version   string
 	BasicAuth string // user:password, several by comma; empty: nobody
-	ReadOnly  bool
+	// Operator tells whether somebody beyond BasicAuth's users may use the dashboard; may be nil. A yes is believed for a
+	// minute.
+	Operator func(ctx context.Context, name, password string) (bool, error)
+	ReadOnly bool
 }
 
 // Dashboard answers the requests under Prefix.
 type Dashboard struct {
-	client   *queue.Client
-	fleet    *fleet.Fleet
-	jobs     *jobs.Set
-	log      *slog.Logger
-	version  string
-	users    *users
-	origin   *http.CrossOriginProtection
-	readOnly bool
-	live     *live
-	pages    *pages
+	client    *queue.Client
+	fleet     *fleet.Fleet
+	jobs      *jobs.Set
+	log       *slog.Logger
+	version   string
+	users     *users
+	operators *operators
+	origin    *http.CrossOriginProtection
+	readOnly  bool
+	live      *live
+	pages     *pages
 }
 
 // New makes a dashboard; its pages stay current while Run runs.
@@ -47,7 +51,7 @@ func New(config Config) (*Dashboard, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(users.hashes) == 0 {
+	if len(users.hashes) == 0 && config.Operator == nil {
 		config.Log.Warn("the dashboard refuses everybody: set FLOWER_BASIC_AUTH=user:password")
 	}
 	pages, err := parsePages()
@@ -56,7 +60,7 @@ func New(config Config) (*Dashboard, error) {
 	}
 	return &Dashboard{
 		client: config.Client, fleet: config.Fleet, jobs: config.Jobs, log: config.Log, version: config.Version,
-		users: users, origin: http.NewCrossOriginProtection(), readOnly: config.ReadOnly,
+		users: users, operators: newOperators(config.Operator, users, config.Log), origin: http.NewCrossOriginProtection(), readOnly: config.ReadOnly,
 		live: newLive(config.Client, config.Fleet, config.Log), pages: pages,
 	}, nil
 }
