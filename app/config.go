@@ -31,7 +31,7 @@ type Config struct {
 	TrustedProxies     []netip.Prefix `env:"TRUSTED_PROXIES" envDefault:"127.0.0.0/8,::1/128"`
 
 	RedisURL     string         `env:"REDIS_URL"`
-	SMTPURL      string         `env:"SMTP_URL" envDefault:"mailbox:"`
+	SMTPURL      string         `env:"SMTP_URL"`
 	MailboxAllow []netip.Prefix `env:"MAILBOX_ALLOW"`
 
 	AccessTokenLifetime  time.Duration `env:"ACCESS_TOKEN_LIFETIME" envDefault:"15m"`
@@ -76,14 +76,21 @@ func (c *Config) check(complete bool) error {
 	if c.AccessTokenLifetime <= 0 || c.RefreshTokenLifetime < c.AccessTokenLifetime {
 		faults = append(faults, errors.New("ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME: must be positive, the second not shorter than the first"))
 	}
-	if scheme, _, _ := strings.Cut(c.SMTPURL, ":"); scheme != "smtp" && scheme != "smtps" && scheme != "mailbox" {
+	if scheme, _, _ := strings.Cut(c.SMTPURL, ":"); c.SMTPURL != "" && scheme != "smtp" && scheme != "smtps" && scheme != "mailbox" {
 		faults = append(faults, errors.New("SMTP_URL: use smtp://user:password@host:587, smtps://…, or mailbox: for the built-in mailbox"))
 	}
 	return errors.Join(faults...)
 }
 
-// usesMailbox tells whether outgoing mail stays in the built-in mailbox.
-func (c *Config) usesMailbox() bool { return strings.HasPrefix(c.SMTPURL, "mailbox:") }
+// UsesMailbox tells whether outgoing mail stays in the built-in mailbox.
+func (c *Config) UsesMailbox() bool { return strings.HasPrefix(c.SMTPURL, "mailbox:") }
 
 // secure tells whether people reach the application by HTTPS, so that cookies must be Secure.
 func (c *Config) secure() bool { return strings.HasPrefix(c.PublicURL, "https://") }
+
+// LoadDatabaseSettings reads only what names the database, for commands that need nothing else.
+func LoadDatabaseSettings(environ []string) (database.Settings, error) {
+	var settings database.Settings
+	err := config.Environment(&settings, environ)
+	return settings, err
+}

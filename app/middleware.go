@@ -89,3 +89,21 @@ func securityHeaders(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// forPrograms readies requests for the JSON API, and leaves those for pages alone: a form becomes JSON, and HEAD is answered
+// as GET without its body (RFC 9110 section 9.3.2).
+func forPrograms(next http.Handler) http.Handler {
+	forms := httpx.FormToJSON(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case isPage(r.URL.Path):
+			next.ServeHTTP(w, r)
+		case r.Method == http.MethodHead:
+			get := *r
+			get.Method = http.MethodGet
+			next.ServeHTTP(w, &get)
+		default:
+			forms.ServeHTTP(w, r)
+		}
+	})
+}
