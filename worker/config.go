@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ type Config struct {
 	SMTPURL   string `env:"SMTP_URL"`
 	MailFrom  string `env:"MAIL_FROM"`
 	PublicURL string `env:"PUBLIC_URL" envDefault:"https://localhost"`
+
+	// TrustedProxies are whose X-Forwarded-* is believed.
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" envDefault:"127.0.0.0/8,::1/128"`
 
 	// FlowerBasicAuth is who may use the dashboard: user:password, several by comma. Nobody may while it is empty.
 	FlowerBasicAuth string `env:"FLOWER_BASIC_AUTH"`

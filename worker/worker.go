@@ -190,7 +190,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 }
 
 func (w *Worker) handler() http.Handler {
-	return httpx.Recover(w.around.Log, httpx.WithRequest(w.dashboard.Handler()))
+	return httpx.WithRequest(httpx.Recover(w.around.Log, httpx.WithClient(w.cfg.TrustedProxies, w.dashboard.Handler())))
 }
 
 // stop lets the running jobs finish, cancels those that do not in time, and tells whether all of them returned.

@@ -61,7 +61,7 @@ func (d *Dashboard) authenticate(next http.Handler) http.Handler {
 		name, password, given := r.BasicAuth()
 		if !given || !d.users.allow(name, password) && !d.operators.allow(r.Context(), name, password) {
 			if given {
-				d.log.WarnContext(r.Context(), "sign-in to the dashboard refused", "peer", httpx.PeerAddr(r).String())
+				d.log.WarnContext(r.Context(), "sign-in to the dashboard refused", "client", httpx.ClientOf(r.Context()).Addr.String())
 			}
 			header := w.Header()
 			header.Set("WWW-Authenticate", `Basic realm="Portico jobs", charset="UTF-8"`)
