@@ -37,7 +37,7 @@ func forbidden(why string) string { return `{"detail":"CSRF Failed: ` + why + `"
 
 func TestCookieNeedsAProofForUnsafeRequests(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(t *testing.T, b *bench) {
+	one(t, nil, func(t *testing.T, b *bench) {
 		br := b.register("minji@example.com")
 		patch := object{"first_name": "민지"}
 		br.do(http.MethodGet, userPath, nil).want(http.StatusOK)
@@ -68,7 +68,7 @@ func TestCookieNeedsAProofForUnsafeRequests(t *testing.T) {
 
 func TestOriginDecidesWhoMayUseCookies(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(t *testing.T, b *bench) {
+	one(t, nil, func(t *testing.T, b *bench) {
 		b.register("minji@example.com")
 		for name, test := range map[string]struct {
 			origin, site string

@@ -103,6 +103,12 @@ func each(t *testing.T, change func(*account.Config), test func(t *testing.T, b 
 	dbtest.Each(t, func(t *testing.T, url string) { test(t, setUp(t, url, change)) })
 }
 
+// one runs test on SQLite, where the database makes no difference.
+func one(t *testing.T, change func(*account.Config), test func(t *testing.T, b *bench)) {
+	t.Helper()
+	test(t, setUp(t, dbtest.SQLite(t), change))
+}
+
 func setUp(t testing.TB, url string, change func(*account.Config)) *bench {
 	t.Helper()
 	db, err := database.Open(t.Context(), url, 0)

@@ -99,7 +99,7 @@ func TestLoginRefusesWithoutTellingWhy(t *testing.T) {
 
 func TestLoginWorksWhateverTokensAreSent(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(t *testing.T, b *bench) {
+	one(t, nil, func(t *testing.T, b *bench) {
 		br := b.register("minji@example.com")
 		b.clock.Advance(48 * time.Hour)
 		login := object{"email": "minji@example.com", "password": password}
@@ -146,7 +146,7 @@ func limited(change func(*account.Limits)) func(*account.Config) {
 
 func TestGuessingAtOneAccountIsSlowedDown(t *testing.T) {
 	t.Parallel()
-	each(t, limited(nil), func(t *testing.T, b *bench) {
+	one(t, limited(nil), func(t *testing.T, b *bench) {
 		b.register("minji@example.com")
 		b.register("sora@example.com")
 		wrong := object{"email": "minji@example.com", "password": "wrong-guess"}
@@ -171,7 +171,7 @@ func TestGuessingAtOneAccountIsSlowedDown(t *testing.T) {
 
 func TestGuessingFromOneAddressIsSlowedDown(t *testing.T) {
 	t.Parallel()
-	each(t, limited(func(l *account.Limits) { l.FailedAddress.Events, l.FailedAddress.Burst = 2, 2 }), func(t *testing.T, b *bench) {
+	one(t, limited(func(l *account.Limits) { l.FailedAddress.Events, l.FailedAddress.Burst = 2, 2 }), func(t *testing.T, b *bench) {
 		b.register("minji@example.com")
 		right := object{"email": "minji@example.com", "password": password}
 		for _, email := range []string{"a@example.com", "b@example.com"} {
@@ -189,7 +189,7 @@ func TestGuessingFromOneAddressIsSlowedDown(t *testing.T) {
 
 func TestRegistrationsAndLoginsOfOneAddressAreLimited(t *testing.T) {
 	t.Parallel()
-	each(t, limited(func(l *account.Limits) { l.Signup.Burst, l.Login.Burst = 1, 1 }), func(t *testing.T, b *bench) {
+	one(t, limited(func(l *account.Limits) { l.Signup.Burst, l.Login.Burst = 1, 1 }), func(t *testing.T, b *bench) {
 		b.register("minji@example.com")
 		ko := b.browser()
 		ko.header.Set("Accept-Language", "ko")

@@ -155,7 +155,7 @@ func TestRegistrationTakesFormsAndOptionalFieldsLeftEmpty(t *testing.T) {
 
 func TestRegistrationInKoreanIsRefusedInKorean(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(t *testing.T, b *bench) {
+	one(t, nil, func(t *testing.T, b *bench) {
 		br := b.browser()
 		br.header.Set("Accept-Language", "ko-KR,ko;q=0.9")
 		br.post("/accounts/registration/", object{"email": "a", "password1": "1234567", "password2": ""}).

@@ -102,7 +102,7 @@ func TestAccessIsRefusedInTheWordsOfSimpleJWT(t *testing.T) {
 
 func TestHeaderBeatsCookie(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(t *testing.T, b *bench) {
+	one(t, nil, func(t *testing.T, b *bench) {
 		br := b.register("cookie@example.com")
 		header := b.register("header@example.com").cookies[account.AccessCookie]
 		br.header.Set("Authorization", "Bearer "+header)
@@ -120,7 +120,7 @@ func TestHeaderBeatsCookie(t *testing.T) {
 
 func TestPublishedKeysVerifyAccessTokensAlone(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(t *testing.T, b *bench) {
+	one(t, nil, func(t *testing.T, b *bench) {
 		br := b.register("minji@example.com")
 		got := b.browser().do(http.MethodGet, "/.well-known/jwks.json", nil).want(http.StatusOK)
 		if got.Header.Get("Cache-Control") != "public, max-age=300" {

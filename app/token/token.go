@@ -5,6 +5,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -128,6 +129,10 @@ func (k *Keys) VerifyPast(raw string, kind Kind) (Claims, error) {
 func (k *Keys) parse(raw string, validation jwt.ParserOption) (Claims, error) {
 	if len(raw) > maxLength {
 		return Claims{}, fmt.Errorf("%w: longer than %d bytes", ErrInvalid, maxLength)
+	}
+	// The decoder would skip line ends, and one token must have one spelling.
+	if strings.ContainsAny(raw, "\r\n") {
+		return Claims{}, fmt.Errorf("%w: line ends", ErrInvalid)
 	}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), validation)
