@@ -111,7 +111,7 @@ func parseMultipart(body []byte, boundary string) (url.Values, error) {
 	reader := multipart.NewReader(bytes.NewReader(body), boundary)
 	for fields := 0; ; fields++ {
 		part, err := reader.NextPart()
-		if errors.Is(err, io.EOF) && fields > 0 {
+		if err == io.EOF && fields > 0 { //nolint:errorlint // the end is io.EOF itself; wrapped, it is a body cut off
 			return values, nil
 		}
 		if err != nil {
