@@ -17,9 +17,13 @@ func builtIn(cfg Config, around Surroundings) (*jobs.Set, error) {
 		return nil, err
 	}
 	set := jobs.NewSet()
+	addBuiltIn(set, sender, cfg, around)
+	return set, nil
+}
+
+func addBuiltIn(set *jobs.Set, sender mail.Sender, cfg Config, around Surroundings) {
 	jobs.Add(set, &jobs.Welcome{Sender: sender, PublicURL: cfg.PublicURL})
 	jobs.Add(set, &jobs.Purge{Log: around.Log, Tokens: func(ctx context.Context) (int64, error) {
 		return account.DeleteOldTokens(ctx, around.DB, time.Now())
 	}})
-	return set, nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/url"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
@@ -74,13 +72,4 @@ func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err
 		return nil
 	})
 	return group.Wait()
-}
-
-// Probe asks the worker on this machine whether it is ready, by the port of cfg.InternalListen.
-func Probe(ctx context.Context, cfg Config) error {
-	_, port, err := net.SplitHostPort(cfg.InternalListen)
-	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-		return errors.New("INTERNAL_LISTEN: " + strconv.Quote(cfg.InternalListen) + " is not an address such as :9090")
-	}
-	return health.Probe(ctx, "http://"+net.JoinHostPort("127.0.0.1", port)+"/readyz")
 }

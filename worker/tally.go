@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ var errLost = errors.New("this job was given to another worker while this one wa
 type tally struct {
 	river.MiddlewareDefaults
 
+	log *slog.Logger
+
 	processed, succeeded, failed, retried atomic.Int64
 
 	mu      sync.Mutex
@@ -28,8 +31,9 @@ type tally struct {
 	runtimes *prometheus.HistogramVec
 }
 
-func newTally(registry prometheus.Registerer) (*tally, error) {
+func newTally(registry prometheus.Registerer, log *slog.Logger) (*tally, error) {
 	t := &tally{
+		log:     log,
 		running: map[*rivertype.JobRow]context.CancelCauseFunc{},
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portico_jobs_total", Help: "Executions of jobs by kind and outcome: succeeded, retried, failed, cancelled, snoozed, interrupted or lost.",
@@ -57,16 +61,31 @@ func (t *tally) Work(ctx context.Context, job *rivertype.JobRow, doInner func(co
 	t.running[job] = cancel
 	t.mu.Unlock()
 	start := time.Now()
-	outcome := outcomeOf(ctx, job, errPanic) // what stays true if doInner panics; the panic goes on to River
+	err := errPanic // stays if doInner panics; the panic goes on to River
 	defer func() {
 		t.mu.Lock()
 		delete(t.running, job)
 		t.mu.Unlock()
+		outcome := outcomeOf(ctx, job, err)
 		t.count(job.Kind, outcome, time.Since(start))
+		t.tell(ctx, job, outcome, err)
 	}()
-	err := doInner(ctx)
-	outcome = outcomeOf(ctx, job, err)
+	err = doInner(ctx)
 	return err
+}
+
+// tell logs an execution that did not succeed.
+func (t *tally) tell(ctx context.Context, job *rivertype.JobRow, outcome string, err error) {
+	level := slog.LevelInfo
+	switch outcome {
+	case "succeeded", "snoozed":
+		level = slog.LevelDebug
+	case "failed":
+		level = slog.LevelError
+	case "retried", "lost":
+		level = slog.LevelWarn
+	}
+	t.log.Log(ctx, level, "job "+outcome, "job", job.ID, "kind", job.Kind, "attempt", job.Attempt, "max_attempts", job.MaxAttempts, "error", err)
 }
 
 var errPanic = errors.New("panic")

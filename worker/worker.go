@@ -81,7 +81,7 @@ func New(ctx context.Context, cfg Config, around Surroundings) (_ *Worker, err e
 	if around.Register != nil {
 		around.Register(set)
 	}
-	tally, err := newTally(around.Registry)
+	tally, err := newTally(around.Registry, around.Log)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}

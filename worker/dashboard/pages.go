@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -50,7 +51,7 @@ func parsePages() (*pages, error) {
 	}
 	functions := template.FuncMap{
 		"asset": func(name string) string { return Prefix + "/assets/" + name + "?v=" + p.assets[name].version },
-		"add":   func(a, b int) int { return a + b },
+		"dict":  dict,
 	}
 	for _, name := range []string{"workers", "worker", "tasks", "task", "error"} {
 		set, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+name+".html")
@@ -60,6 +61,22 @@ func parsePages() (*pages, error) {
 		p.sets[name] = set
 	}
 	return p, nil
+}
+
+// dict makes several values into the one that a template takes.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, errors.New("dict needs pairs of a name and a value")
+	}
+	values := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, errors.New("dict's names are texts")
+		}
+		values[name] = pairs[i+1]
+	}
+	return values, nil
 }
 
 // page is what every template gets.
