@@ -54,9 +54,6 @@ type App struct {
 
 // New wires the application. It runs nothing and leaves the database as it is; Close frees what it holds.
 func New(ctx context.Context, cfg Config, around Surroundings) (*App, error) {
-	if err := around.DB.RequireMigrated(ctx, migrations.FS); err != nil {
-		return nil, err
-	}
 	jobs, err := queue.New(around.DB, &river.Config{Logger: around.Log})
 	if err != nil {
 		return nil, err
@@ -69,6 +66,9 @@ func New(ctx context.Context, cfg Config, around Surroundings) (*App, error) {
 	limits, err := a.limits(ctx, around)
 	if err != nil {
 		return nil, err
+	}
+	if err := around.DB.RequireMigrated(ctx, migrations.FS); err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	a.Accounts = account.New(account.Config{
 		DB: around.DB, Jobs: jobs, Keys: keys, Log: around.Log, Clock: time.Now,

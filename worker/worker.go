@@ -71,11 +71,14 @@ type Worker struct {
 // New prepares a worker; nothing runs before Run. Its errors are one line and name the setting at fault.
 func New(ctx context.Context, cfg Config, around Surroundings) (_ *Worker, err error) {
 	cfg.complete(around.DB, around.Log)
-	if err := errors.Join(cfg.check(), around.DB.RequireMigrated(ctx, migrations.FS)); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	set, err := builtIn(cfg, around)
 	if err != nil {
+		return nil, err
+	}
+	if err := around.DB.RequireMigrated(ctx, migrations.FS); err != nil {
 		return nil, err
 	}
 	if around.Register != nil {
@@ -159,7 +162,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("starting the job queue: %w", err), w.listener.Close())
 	}
 	w.around.Checks.Add("worker", w.pulse.check)
-	w.around.Log.Info("worker runs", "id", w.ID(), "concurrency", w.cfg.Concurrency, "dashboard", w.Addr().String())
+	w.around.Log.Info("worker runs", "id", w.ID(), "concurrency", w.cfg.Concurrency, "listen", w.Addr().String())
 
 	var group sync.WaitGroup
 	beating, still := context.WithCancel(alive)

@@ -1,0 +1,45 @@
+// Command portico runs the whole platform in one process on embedded defaults.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set at build time.
+var version = "dev"
+
+type commands struct {
+	Up      upCommand        `cmd:"" help:"Run edge, application, worker and dashboard in this process."`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+const description = `Portico runs a web product on your own server: HTTPS edge, application, background worker and its dashboard.
+
+Examples:
+  portico up                            https://localhost:8443, state under ./.portico
+  portico up --demo                     the same, filled with a campus to look at
+  portico up --https 127.0.0.1:9443 --http 127.0.0.1:9080 --data /var/lib/portico
+
+Environment: PORTICO_ADMIN_EMAIL and PORTICO_ADMIN_PASSWORD choose the administrator of a new data folder;
+SMTP_URL sends mail for real; REDIS_URL shares rate limits; FLOWER_BASIC_AUTH gives the dashboard users of its own.`
+
+func main() {
+	var cli commands
+	parsed := kong.Parse(&cli, kong.Name("portico"), kong.Description(description), kong.UsageOnError(), kong.Vars{"version": version})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "portico:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called; nothing else is deferred
+	}
+}

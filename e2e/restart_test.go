@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSecondStartKeepsEverything(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "state")
+	p := startEmbedded(t, data)
+	c := p.client()
+	var session struct{ Access string }
+	c.do(http.StatusCreated, http.MethodPost, "/accounts/registration/", register("hana@example.com")).json(t, &session)
+	if info, err := os.Stat(data); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the data folder: %v, %v, want rights 0700", info.Mode(), err)
+	}
+	root, err := os.ReadFile(p.rootCA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := p.embedded.stop(); status != 0 {
+		t.Fatalf("exit status %d after SIGTERM", status)
+	}
+
+	p = startEmbedded(t, data)
+	again := p.client()
+	again.access = session.Access // signed with the kept secret
+	var user struct{ Email string }
+	again.do(http.StatusOK, http.MethodGet, "/accounts/user/", nil).json(t, &user)
+	if user.Email != "hana@example.com" {
+		t.Errorf("the second start knows %q", user.Email)
+	}
+	kept, err := os.ReadFile(p.rootCA)
+	if err != nil || string(kept) != string(root) {
+		t.Errorf("the CA changed (%v)", err)
+	}
+	if strings.Contains(p.embedded.output(), "assword") {
+		t.Errorf("the second start prints a password:\n%s", p.embedded.output())
+	}
+}
+
+func TestFirstStartPrintsTheAdministratorsPasswordThatItMadeUp(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := &platform{t: t, rootCA: filepath.Join(data, "ca", "root.pem")}
+	p.embedded = start(t, nil, "portico", "up", "--data", data, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	p.url = p.embedded.waitFor(`(https://localhost:\d+)`)
+	email, password := p.embedded.waitFor(`administrator +(\S+)`), p.embedded.waitFor(`password +(\S+)`)
+	p.client().do(http.StatusOK, http.MethodPost, "/accounts/login/", map[string]any{"email": email, "password": password})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/flower/api/workers", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth(email, password)
+	if got, err := p.client().send(request); err != nil || got.status != http.StatusOK {
+		t.Errorf("the dashboard answers the administrator %d, %v", got.status, err)
+	}
+}
+
+func TestTwoPlatformsDoNotShareADataFolder(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	startEmbedded(t, data)
+	second := start(t, nil, "portico", "up", "--data", data, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	if status := second.wait(); status != 1 || !strings.Contains(second.output(), data) {
+		t.Errorf("the second ended with %d: %s", status, second.output())
+	}
+}
+
+func TestProcessesDrainOnSIGTERM(t *testing.T) {
+	t.Parallel()
+	p := startProcesses(t)
+	p.client().do(http.StatusOK, http.MethodGet, "/", nil)
+	for _, running := range []*process{p.proxy, p.app, p.worker} {
+		if status := running.stop(); status != 0 {
+			t.Errorf("%s ended with %d after SIGTERM:\n%s", running.name, status, running.output())
+		}
+	}
+}
+
+func TestDemoFillsACampusOnce(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for range 2 {
+		p := &platform{t: t, rootCA: filepath.Join(data, "ca", "root.pem")}
+		p.embedded = start(t, embeddedEnv(), "portico", "up", "--demo", "--data", data, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0")
+		p.url = p.embedded.waitFor(`(https://localhost:\d+)`)
+		c := p.client()
+		for path, want := range map[string]int{"schools": 4, "boards": 20, "posts": 500} {
+			var page struct{ Count int }
+			c.do(http.StatusOK, http.MethodGet, "/api/v1/"+path, nil).json(t, &page)
+			if page.Count != want {
+				t.Errorf("%d %s, want %d", page.Count, path, want)
+			}
+		}
+		if got := p.embedded.stop(); got != 0 {
+			t.Fatal(fmt.Sprint("exit status ", got))
+		}
+	}
+}
