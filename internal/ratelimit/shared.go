@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/portico-web/portico/internal/health"
 )
@@ -43,7 +44,10 @@ func Connect(ctx context.Context, rawURL string, local *Local, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	// What goes wrong comes back as an error; the library's own words on standard error would only repeat it.
+	logging.Disable()
 	options.ContextTimeoutEnabled = true
+	options.DialerRetries = 1
 	options.DialTimeout = time.Second
 	options.ReadTimeout, options.WriteTimeout = time.Second, time.Second
 	options.PoolTimeout = budget

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 const (
@@ -58,6 +59,8 @@ func OpenRedis(ctx context.Context, url, secret string) (Storage, error) {
 		return nil, errors.New("tls.storage: not a URL of the form redis://[user:password@]host:port/db")
 	}
 	options.DisableIdentity = true
+	options.DialerRetries = 1
+	logging.Disable() // what goes wrong comes back as an error
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "portico certificates", 32)
 	if err != nil {
 		return nil, err

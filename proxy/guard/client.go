@@ -19,11 +19,11 @@ func Trusted(peer netip.Addr, trusted []netip.Prefix) bool {
 // the peer is the client and the whole chain. A trusted one's chain is walked from its right end; the first address that is
 // not itself trusted is the client, and the chain goes on with the peer appended.
 func Client(peer netip.Addr, values []string, trusted []netip.Prefix) (client netip.Addr, chain string) {
-	if !Trusted(peer, trusted) || len(values) == 0 {
+	received := strings.TrimSpace(strings.Join(values, ", "))
+	if !Trusted(peer, trusted) || received == "" {
 		return peer, peer.String()
 	}
 	client = peer
-	received := strings.Join(values, ", ")
 	for rest := received; rest != ""; {
 		var last string
 		if comma := strings.LastIndexByte(rest, ','); comma >= 0 {

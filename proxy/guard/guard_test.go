@@ -1,0 +1,106 @@
+package guard_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/portico-web/portico/proxy/guard"
+)
+
+func TestOnlyATrustedPeerSaysWhoTheClientIs(t *testing.T) {
+	t.Parallel()
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
+	for name, c := range map[string]struct {
+		peer           string
+		chain          []string
+		client, onward string
+	}{
+		"no chain":                 {"203.0.113.9", nil, "203.0.113.9", "203.0.113.9"},
+		"untrusted peer":           {"203.0.113.9", []string{"127.0.0.1"}, "203.0.113.9", "203.0.113.9"},
+		"trusted peer, no chain":   {"10.0.0.1", nil, "10.0.0.1", "10.0.0.1"},
+		"trusted peer":             {"10.0.0.1", []string{"203.0.113.9"}, "203.0.113.9", "203.0.113.9, 10.0.0.1"},
+		"forged left end":          {"10.0.0.1", []string{"127.0.0.1, 203.0.113.9"}, "203.0.113.9", "127.0.0.1, 203.0.113.9, 10.0.0.1"},
+		"two trusted hops":         {"10.0.0.1", []string{"203.0.113.9, 10.1.1.1"}, "203.0.113.9", "203.0.113.9, 10.1.1.1, 10.0.0.1"},
+		"two fields":               {"10.0.0.1", []string{"203.0.113.9", "10.1.1.1"}, "203.0.113.9", "203.0.113.9, 10.1.1.1, 10.0.0.1"},
+		"trusted hops only":        {"10.0.0.1", []string{"10.2.2.2, 10.1.1.1"}, "10.2.2.2", "10.2.2.2, 10.1.1.1, 10.0.0.1"},
+		"with ports":               {"10.0.0.1", []string{"203.0.113.9:5000"}, "203.0.113.9", "203.0.113.9:5000, 10.0.0.1"},
+		"IPv6 in brackets":         {"10.0.0.1", []string{"[2001:db9::1]:5000"}, "2001:db9::1", "[2001:db9::1]:5000, 10.0.0.1"},
+		"unreadable hop":           {"10.0.0.1", []string{"203.0.113.9, unknown"}, "10.0.0.1", "10.0.0.1, 10.0.0.1"},
+		"unreadable behind a good": {"10.0.0.1", []string{"evil, 10.1.1.1"}, "10.1.1.1", "10.1.1.1, 10.0.0.1"},
+		"empty field":              {"10.0.0.1", []string{""}, "10.0.0.1", "10.0.0.1"},
+		"mapped IPv4":              {"10.0.0.1", []string{"::ffff:203.0.113.9"}, "203.0.113.9", "::ffff:203.0.113.9, 10.0.0.1"},
+	} {
+		client, onward := guard.Client(netip.MustParseAddr(c.peer), c.chain, trusted)
+		if client.String() != c.client || onward != c.onward {
+			t.Errorf("%s: client %s, chain %q; want %s, %q", name, client, onward, c.client, c.onward)
+		}
+	}
+}
+
+func TestFieldsThatAssertIdentityAreDropped(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"X-Forwarded-For", "x-forwarded-for", "X-Forwarded-Anything", "X-Real-Ip", "X-REAL-IP", "Forwarded", "True-Client-Ip",
+		"Cf-Connecting-Ip", "X_Forwarded_For", "X-Forwarded_For", "X_Auth_User", "Proxy", "X-Original-Url",
+	} {
+		if !guard.FieldDropped(name, false) {
+			t.Errorf("%s of an untrusted peer passes", name)
+		}
+	}
+	for _, name := range []string{"Forwarded", "X_Forwarded_For", "Proxy"} {
+		if !guard.FieldDropped(name, true) {
+			t.Errorf("%s of a trusted peer passes", name)
+		}
+	}
+	for _, name := range []string{"Accept", "Cookie", "Content-Type", "X-Requested-With", "Transfer-Encoding", "Priority", "X-Csrftoken", "From"} {
+		if guard.FieldDropped(name, false) {
+			t.Errorf("%s is dropped", name)
+		}
+	}
+	if guard.FieldDropped("X-Forwarded-Proto", true) {
+		t.Error("X-Forwarded-Proto of a trusted peer is dropped")
+	}
+}
+
+func TestMethodsThatTunnelOrEchoAreRefused(t *testing.T) {
+	t.Parallel()
+	for method, refused := range map[string]bool{"CONNECT": true, "TRACE": true, "GET": false, "POST": false, "PROPFIND": false} {
+		if guard.MethodRefused(method) != refused {
+			t.Errorf("%s", method)
+		}
+	}
+}
+
+func TestOnlyOneHarmlessUpgradePasses(t *testing.T) {
+	t.Parallel()
+	for protocol, allowed := range map[string]bool{
+		"websocket": true, "WebSocket": true, "": false, "h2c": false, "H2C": false, "websocket, h2c": false, "HTTP/2.0": false, "TLS/1.3": false,
+	} {
+		if guard.UpgradeAllowed(protocol) != allowed {
+			t.Errorf("%q", protocol)
+		}
+	}
+}
+
+func TestTraceparentFollowsW3C(t *testing.T) {
+	t.Parallel()
+	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for value, valid := range map[string]bool{
+		good: true, "": false, good[:54]: false, good + "-x": false,
+		"cc" + good[2:] + "-future": true,
+		"cc" + good[2:] + "x":       false,
+		"ff" + good[2:]:             false,
+		"00-00000000000000000000000000000000-00f067aa0ba902b7-01": false,
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01": false,
+		"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01": false,
+		"00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01": false,
+	} {
+		if guard.TraceparentValid(value) != valid {
+			t.Errorf("%q", value)
+		}
+	}
+	first, second := guard.NewTraceparent(), guard.NewTraceparent()
+	if !guard.TraceparentValid(first) || first == second {
+		t.Errorf("%s, %s", first, second)
+	}
+}
