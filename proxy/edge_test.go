@@ -191,10 +191,15 @@ func (e *edge) get(url string) answer {
 	return do(e.t, e.client(false), http.MethodGet, url, nil, "")
 }
 
+// dialTLS opens a connection for HTTP/1.1.
+func (e *edge) dialTLS() (net.Conn, error) {
+	return tls.Dial("tcp", e.Addrs().HTTPS.String(), &tls.Config{RootCAs: e.roots(), ServerName: "localhost"})
+}
+
 // raw sends bytes to the edge's TLS port by HTTP/1.1 and returns everything that comes back.
 func (e *edge) raw(request string) string {
 	e.t.Helper()
-	connection, err := tls.Dial("tcp", e.Addrs().HTTPS.String(), &tls.Config{RootCAs: e.roots(), ServerName: "localhost"})
+	connection, err := e.dialTLS()
 	if err != nil {
 		e.t.Fatal(err)
 	}
