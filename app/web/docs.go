@@ -82,7 +82,7 @@ type docsView struct {
 func (p *Pages) showDocs(w http.ResponseWriter, r *http.Request) error {
 	document := p.OpenAPI()
 	p.docs.once.Do(func() { p.docs.build(document) })
-	v, err := p.viewOf(w, r, "API")
+	v, err := p.viewOf(w, r, "API documentation")
 	if err != nil {
 		return err
 	}
