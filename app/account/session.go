@@ -109,7 +109,7 @@ func (s *Service) cookie(name, value string, expires, now time.Time) http.Cookie
 	if age < 1 {
 		age = -1 // net/http writes Max-Age=0: delete it now
 	}
-	return http.Cookie{
+	return http.Cookie{ //nolint:gosec // what is secure is the operator's setting, and on by default
 		Name: name, Value: value, Path: "/", Expires: expires, MaxAge: age,
 		HttpOnly: s.httpOnly, Secure: s.secure, SameSite: http.SameSiteLaxMode,
 	}

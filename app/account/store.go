@@ -207,6 +207,9 @@ func DeleteOldTokens(ctx context.Context, db *database.DB, now time.Time) (int64
 func deleteTokens(ctx context.Context, db *database.DB, condition string, before time.Time) (total int64, err error) {
 	for {
 		batch := db.NewSelect().Model((*refreshToken)(nil)).Column("id").Where(condition, before).Limit(purgeBatch)
+		if db.IsPostgres() {
+			batch.For("UPDATE SKIP LOCKED") // who waits for nobody cannot be part of a deadlock
+		}
 		result, err := db.NewDelete().Model((*refreshToken)(nil)).Where("id IN (?)", batch).Exec(ctx)
 		if err != nil {
 			return total, fmt.Errorf("deleting old refresh tokens: %w", err)
