@@ -117,7 +117,7 @@ var migrated = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	path := filepath.Join(dir, "migrated.db")
 	db, err := open(context.Background(), "sqlite://"+path)
 	if err != nil {
