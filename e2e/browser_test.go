@@ -73,13 +73,14 @@ func TestPersonRegistersSignsInPostsAndOperatorSeesTheJob(t *testing.T) {
 	do("registration form", chromedp.Navigate(p.url+"/signup/"),
 		fill("email", "sora@example.com"), fill("nickname", "Sora"), fill("school_id", strconv.Itoa(school.ID)), fill("admission_year", "2025"),
 		fill("password1", "long enough 77"), fill("password2", "long enough 77"))
-	submit("register", `main form[action="/signup/"] [type="submit"], main form [type="submit"]`)
+	submit("register", `main form .actions button`)
 	submit("sign out", `form[action="/logout/"] button`)
 	do("sign-in form", chromedp.Navigate(p.url+"/login/"), fill("email", "sora@example.com"), fill("password", "long enough 77"))
-	submit("sign in", `main form [type="submit"]`)
+	submit("sign in", `main form .actions button`)
 	shows("Free board")
-	do("board", chromedp.Navigate(fmt.Sprintf("%s/boards/%d/", p.url, board.ID)), fill("title", "Lost umbrella"), fill("content", "Blue, in the library."))
-	submit("post", `main form [type="submit"]`)
+	do("board", chromedp.Navigate(fmt.Sprintf("%s/boards/%d/", p.url, board.ID)), chromedp.Click(chromedp.CSS("main details summary")),
+		fill("title", "Lost umbrella"), fill("content", "Blue, in the library."))
+	submit("post", `main form .actions button`)
 	shows("Lost umbrella")
 
 	operator, err := url.Parse(p.url + "/flower/tasks")

@@ -68,7 +68,7 @@ func TestOperatorsMistakeIsToldInOneLine(t *testing.T) {
 		"database away, worker":     {"worker", []string{testSecret, "FLOWER_BASIC_AUTH=a:b", "DATABASE_URL=postgres://u:hidden@" + nobody + "/x"}, []string{"run"}, []string{"DATABASE_URL", nobody}},
 		"redis away":                {"app", []string{testSecret, sqlite, "REDIS_URL=redis://:hidden@" + nobody}, []string{"serve"}, []string{"REDIS_URL", nobody}},
 		"mail by pigeon":            {"worker", []string{testSecret, sqlite, "SMTP_URL=pigeon://x"}, []string{"run"}, []string{"SMTP_URL"}},
-		"not migrated":              {"worker", []string{testSecret, sqlite, "FLOWER_BASIC_AUTH=a:b"}, []string{"run"}, []string{"app migrate"}},
+		"not migrated":              {"worker", []string{sqlite, "SMTP_URL=mailbox:", "FLOWER_BASIC_AUTH=a:b"}, []string{"run"}, []string{"app migrate"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
