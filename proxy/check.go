@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portico-web/portico/internal/ratelimit"
+	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/document"
 	"github.com/portico-web/portico/proxy/routing"
 	"github.com/portico-web/portico/proxy/upstream"
@@ -108,9 +109,12 @@ func (c *checker) tls() {
 	if settings.Issuer == issuerFiles && len(settings.Certificates) == 0 && c.config.Listen.HTTPS != "" {
 		c.doc.Faultf("tls", "tls.issuer is files, so tls.certificates must name them: [{cert: FILE, key: FILE}]")
 	}
-	if strings.HasPrefix(settings.Storage, "redis:") || strings.HasPrefix(settings.Storage, "rediss:") {
+	if isRedis(settings.Storage) {
 		if err := ratelimit.CheckURL(settings.Storage); err != nil {
 			c.doc.Faultf("tls.storage", "tls.storage: %s", err)
+		}
+		if len(settings.StorageKey) < certs.MinStorageKey {
+			c.doc.Faultf("tls.storage", "tls.storage is Redis, so tls.storage_key must hold a secret of %d characters or more that private keys are encrypted with (openssl rand -hex 32)", certs.MinStorageKey)
 		}
 	}
 	if settings.Directory != "" {

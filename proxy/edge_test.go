@@ -26,8 +26,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
 	// certmagic's file locks are kept fresh by a goroutine that sees only seconds later that the lock is gone.
-	goleak.VerifyTestMain(dbtest.Suite{M: m}, goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
+	goleak.VerifyTestMain(dbtest.Suite{M: m}, goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
+		// It keeps one rate limiter for each CA as long as the process lives.
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
+		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks")) // Pebble has no end
 }
 
 // edge is a running Proxy on ports of its own, which ends with the test.
@@ -56,8 +64,14 @@ func startFrom(t *testing.T, config, data string) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Proxy, err = proxy.New(cfg, options(t, e))
-	if err != nil {
+	return launch(t, e, cfg, options(t, e))
+}
+
+// launch runs an edge with these options until the test ends.
+func launch(t *testing.T, e *edge, cfg *proxy.Config, set proxy.Options) *edge {
+	t.Helper()
+	var err error
+	if e.Proxy, err = proxy.New(cfg, set); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -29,8 +29,8 @@ const (
 	lockLife = 30 * time.Second
 	// lockPoll is how often a held lock is asked for.
 	lockPoll = 250 * time.Millisecond
-	// minStorageKey is how long the secret must be, in bytes.
-	minStorageKey = 32
+	// MinStorageKey is how long the secret must be, in bytes.
+	MinStorageKey = 32
 )
 
 // redisStorage keeps certificates in Redis, so that several edges share one account, one set of certificates and the
@@ -51,8 +51,8 @@ type heldLock struct {
 
 // OpenRedis opens the storage at a redis:// or rediss:// URL; secret, 32 bytes or more, is what values are encrypted with.
 func OpenRedis(ctx context.Context, url, secret string) (Storage, error) {
-	if len(secret) < minStorageKey {
-		return nil, fmt.Errorf("tls.storage is Redis, so tls.storage_key must hold a secret of %d characters or more that private keys are encrypted with (openssl rand -hex 32)", minStorageKey)
+	if len(secret) < MinStorageKey {
+		return nil, fmt.Errorf("the secret that certificates in Redis are encrypted with is shorter than %d bytes", MinStorageKey)
 	}
 	options, err := redis.ParseURL(url)
 	if err != nil {
