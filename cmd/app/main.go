@@ -2,14 +2,9 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
-
 	"github.com/alecthomas/kong"
+
+	"github.com/portico-web/portico/internal/command"
 )
 
 // version is set at build time.
@@ -32,15 +27,4 @@ Examples:
   echo "$PASSWORD" | app createadmin ops@example.com
   app openapi > openapi.json`
 
-func main() {
-	var cli commands
-	parsed := kong.Parse(&cli, kong.Name("app"), kong.Description(description), kong.UsageOnError(), kong.Vars{"version": version})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	parsed.BindTo(ctx, (*context.Context)(nil))
-	if err := parsed.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "app:", strings.ReplaceAll(err.Error(), "\n", "; "))
-		stop()
-		os.Exit(1) //nolint:gocritic // stop was called; nothing else is deferred
-	}
-}
+func main() { command.Main("app", description, version, &commands{}) }

@@ -2,15 +2,9 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
-
 	"github.com/alecthomas/kong"
+
+	"github.com/portico-web/portico/internal/command"
 )
 
 // version is set at build time.
@@ -31,15 +25,4 @@ Examples:
 Environment: PORTICO_ADMIN_EMAIL and PORTICO_ADMIN_PASSWORD choose the administrator of a new data folder;
 SMTP_URL sends mail for real; REDIS_URL shares rate limits; FLOWER_BASIC_AUTH gives the dashboard users of its own.`
 
-func main() {
-	var cli commands
-	parsed := kong.Parse(&cli, kong.Name("portico"), kong.Description(description), kong.UsageOnError(), kong.Vars{"version": version})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	parsed.BindTo(ctx, (*context.Context)(nil))
-	if err := parsed.Run(); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "portico:", strings.ReplaceAll(err.Error(), "\n", "; "))
-		stop()
-		os.Exit(1) //nolint:gocritic // stop was called; nothing else is deferred
-	}
-}
+func main() { command.Main("portico", description, version, &commands{}) }

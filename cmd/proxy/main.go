@@ -2,13 +2,9 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
-
 	"github.com/alecthomas/kong"
+
+	"github.com/portico-web/portico/internal/command"
 )
 
 // version is set at build time.
@@ -36,15 +32,4 @@ A minimal proxy.yaml for this machine, with certificates of a CA of its own (cur
   upstreams: {app: {targets: ["127.0.0.1:8000"]}}
   sites: [{hosts: [localhost], routes: [{path: /, upstream: app}]}]`
 
-func main() {
-	var cli commands
-	parsed := kong.Parse(&cli, kong.Name("proxy"), kong.Description(description), kong.UsageOnError(), kong.Vars{"version": version})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	parsed.BindTo(ctx, (*context.Context)(nil))
-	if err := parsed.Run(); err != nil {
-		fmt.Fprintf(os.Stderr, "proxy: %s\n", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // stop was called; nothing else is deferred
-	}
-}
+func main() { command.Main("proxy", description, version, &commands{}) }
