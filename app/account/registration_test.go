@@ -35,7 +35,7 @@ func TestRegistrationSignsInAndEnqueuesTheWelcomeMail(t *testing.T) {
 		if cache := got.Header.Get("Cache-Control"); cache != "no-store" {
 			t.Errorf("Cache-Control %q", cache)
 		}
-		for name, age := range map[string]int{account.AccessCookie: 299, account.RefreshCookie: 24*60*60 - 1} {
+		for name, age := range map[string]int{account.AccessCookie: 300, account.RefreshCookie: 24 * 60 * 60} {
 			cookie := got.Cookies[name]
 			if cookie == nil || cookie.Value == "" || !cookie.HttpOnly || !cookie.Secure || cookie.SameSite != http.SameSiteLaxMode ||
 				cookie.Path != "/" || cookie.Domain != "" || cookie.MaxAge != age {

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"crypto/sha256"
+	"math"
 	"net/http"
 	"time"
 
@@ -105,7 +106,7 @@ func (s *Service) noCookies() []http.Cookie {
 }
 
 func (s *Service) cookie(name, value string, expires, now time.Time) http.Cookie {
-	age := int(expires.Sub(now).Seconds())
+	age := int(math.Ceil(expires.Sub(now).Seconds())) // tokens end at full seconds
 	if age < 1 {
 		age = -1 // net/http writes Max-Age=0: delete it now
 	}

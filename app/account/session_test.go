@@ -44,7 +44,7 @@ func TestRefreshRotatesTheCookie(t *testing.T) {
 		if br.refreshToken() == first || got.text("access") == firstAccess || got.text("access") != br.cookies[account.AccessCookie] {
 			t.Error("the cookies were not renewed")
 		}
-		if cookie := got.Cookies[account.RefreshCookie]; cookie.MaxAge != 24*60*60-1 || !cookie.HttpOnly {
+		if cookie := got.Cookies[account.RefreshCookie]; cookie.MaxAge != 24*60*60 || !cookie.HttpOnly {
 			t.Errorf("cookie %v", cookie)
 		}
 		br.do(http.MethodGet, userPath, nil).want(http.StatusOK)
