@@ -16,6 +16,7 @@ import (
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/proxy"
 	"github.com/portico-web/portico/proxy/control"
+	"github.com/portico-web/portico/proxy/document"
 )
 
 // configFlag is the configuration's place, common to the commands.
@@ -66,7 +67,12 @@ func (c runCommand) Run(ctx context.Context) error {
 type validateCommand struct{ configFlag }
 
 func (c validateCommand) Run() error {
-	if _, err := c.load(); err != nil {
+	_, err := c.load()
+	if faults, ok := errors.AsType[document.Faults](err); ok && len(faults) > 1 {
+		fmt.Fprintln(os.Stderr, faults)
+		return fmt.Errorf("%s has %d faults", c.Config, len(faults))
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Printf("%s is valid\n", c.Config)
