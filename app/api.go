@@ -81,11 +81,15 @@ type registrar struct {
 // add registers one endpoint: route is its method and path, status what it answers when all goes well.
 func add[I, O any](r registrar, tag, route string, status int, handler func(context.Context, *I) (*O, error), summary string) {
 	method, path, _ := strings.Cut(route, " ")
-	huma.Register(r.api, huma.Operation{
+	operation := huma.Operation{
 		OperationID: operationID(method, path), Method: method, Path: path, Tags: []string{tag},
 		Summary: summary, DefaultStatus: status, MaxBodyBytes: maxBody,
-		Errors: errorsOf(method),
-	}, answering(r.log, handler))
+		Responses: map[string]*huma.Response{}, Errors: errorsOf(method),
+		// The endpoints of the earlier systems ignore what they do not know, as Django REST framework does.
+		RejectUnknownQueryParameters: strings.HasPrefix(path, "/api/"),
+	}
+	huma.Register(r.api, operation, answering(r.log, handler))
+	delete(operation.Responses, "422") // huma's status for what is answered 400 here
 }
 
 // operationID makes "get-api-v1-boards-id" of "GET /api/v1/boards/{id}"; a trailing slash tells two of one path apart.
@@ -106,7 +110,6 @@ func newAPI(router *mux.Router, version string) huma.API {
 	config := huma.DefaultConfig("Portico", version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/openapi", "", ""
 	config.CreateHooks = nil
-	config.RejectUnknownQueryParameters = true
 	config.AllowAdditionalPropertiesByDefault = true // Django REST framework ignores fields that it does not know
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	config.Info.Description = "Accounts and the campus community. Errors have Django REST framework's shape: " +

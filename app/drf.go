@@ -28,6 +28,18 @@ func (e *drfError) GetStatus() int               { return httpx.Status(e.fault.K
 func (e *drfError) GetHeaders() http.Header      { return httpx.ErrorHeaders(e.fault) }
 func (e *drfError) MarshalJSON() ([]byte, error) { return json.Marshal(e.body) }
 
+// Schema describes an error in OpenAPI.
+func (*drfError) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:        huma.TypeObject,
+		Description: "Either a text under `detail`, with an optional `code`, or a list of texts for each field at fault; `non_field_errors` are about the whole.",
+		Properties: map[string]*huma.Schema{
+			"detail": {Type: huma.TypeString}, "code": {Type: huma.TypeString},
+		},
+		AdditionalProperties: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}},
+	}
+}
+
 // newDRFError shapes a fault for the language of ctx.
 func newDRFError(ctx context.Context, err *fault.Error) *drfError {
 	return &drfError{fault: err, body: httpx.ErrorBody(ctx, err)}
@@ -44,8 +56,12 @@ func answering[I, O any](log *slog.Logger, handler func(context.Context, *I) (*O
 	}
 }
 
-// init replaces huma's answer to input that it refuses itself. huma offers no setting of an API for this, only the variable.
+// init replaces huma's answer to input that it refuses itself, and the schema of errors that it documents. huma offers no
+// setting of an API for this, only the variables.
 func init() {
+	huma.NewError = func(status int, message string, details ...error) huma.StatusError {
+		return newDRFError(context.Background(), refusal(status, message, details))
+	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, details ...error) huma.StatusError {
 		err := refusal(status, message, details)
 		for name, values := range httpx.ErrorHeaders(err) {
