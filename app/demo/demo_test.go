@@ -64,7 +64,7 @@ func digest(all []line) string {
 	sum := sha256.New()
 	for _, l := range all {
 		l.CreatedAt, l.UpdatedAt, l.Joined = l.CreatedAt.UTC(), l.UpdatedAt.UTC(), l.Joined.UTC()
-		fmt.Fprintln(sum, l)
+		_, _ = fmt.Fprintln(sum, l)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

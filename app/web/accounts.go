@@ -47,9 +47,9 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	typed := read(r, "email")
 	session, err := p.Accounts.Login(r.Context(), strings.TrimSpace(typed.Value("email")), r.PostFormValue("password"))
 	if err != nil {
-		status, err := typed.blame(r, err)
-		if err != nil {
-			return err
+		status, unknown := typed.blame(w, r, err)
+		if unknown != nil {
+			return unknown
 		}
 		return p.loginForm(w, r, status, typed)
 	}
@@ -109,9 +109,9 @@ func (p *Pages) signup(w http.ResponseWriter, r *http.Request) error {
 	}
 	session, err := p.Accounts.Register(r.Context(), registration)
 	if err != nil {
-		status, err := typed.blame(r, err)
-		if err != nil {
-			return err
+		status, unknown := typed.blame(w, r, err)
+		if unknown != nil {
+			return unknown
 		}
 		return p.signupForm(w, r, status, typed)
 	}

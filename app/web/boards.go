@@ -89,9 +89,9 @@ func (p *Pages) writePost(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if err != nil {
-		status, err := typed.blame(r, err)
-		if err != nil {
-			return err
+		status, unknown := typed.blame(w, r, err)
+		if unknown != nil {
+			return unknown
 		}
 		return p.board(w, r, status, typed)
 	}

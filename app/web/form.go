@@ -42,7 +42,7 @@ func (f form) refuse(r *http.Request, name, message string) {
 }
 
 // blame puts a client's fault beside the fields that it is about and returns the status to answer; any other error comes back.
-func (f form) blame(r *http.Request, err error) (int, error) {
+func (f form) blame(w http.ResponseWriter, r *http.Request, err error) (status int, unknown error) {
 	known, ok := errors.AsType[*fault.Error](err)
 	if !ok || known.Kind == fault.Internal || known.Kind == fault.NotFound {
 		return 0, err
@@ -58,5 +58,13 @@ func (f form) blame(r *http.Request, err error) (int, error) {
 			f.refuse(r, name, message)
 		}
 	}
+	retryLater(w, known)
 	return httpx.Status(known.Kind), nil
+}
+
+// retryLater says when a request that is refused for now may succeed.
+func retryLater(w http.ResponseWriter, refused *fault.Error) {
+	if wait := httpx.ErrorHeaders(refused).Get("Retry-After"); wait != "" {
+		w.Header().Set("Retry-After", wait)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/portico-web/portico/app/account"
@@ -160,6 +161,8 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case safe.Kind == fault.NotFound:
 		message = l.Text("There is nothing at this address, or it has been deleted.")
+	case safe.Kind == fault.Forbidden && strings.HasPrefix(safe.Message, "CSRF Failed"):
+		title, message = "This form has expired", l.Text("Go back, reload the page and try again. Cookies must be allowed for this site.")
 	case safe.Kind == fault.Internal:
 		title, message = "Something went wrong", l.Text("This is our fault. It has been noted; please try again in a moment.")
 	case !known:
@@ -170,6 +173,7 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		v = &view{Lang: l, Title: l.Text(title), Path: "/", Now: p.Clock(), csrf: func() string { return "" }}
 	}
 	status := httpx.Status(safe.Kind)
+	retryLater(w, safe)
 	showErr := p.show(w, r, status, "failure", failureView{view: v, Status: status, Message: message, RequestID: logging.RequestID(r.Context())})
 	if showErr != nil {
 		p.Log.ErrorContext(r.Context(), "error page failed", "error", showErr)

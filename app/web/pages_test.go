@@ -90,7 +90,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	b := s.member(t, "otter", strconv.FormatInt(schoolID, 10))
 	form := url.Values{"title": {"t"}, "content": {"c"}, "email": {"otter@example.com"}, "password": {password}}
 	for _, path := range []string{home, "/logout/", "/login/", "/signup/"} {
-		b.send("POST", path, form).want(403, "CSRF")
+		b.send("POST", path, form).want(403, "This form has expired")
 	}
 	b.open(home)
 	b.headers["Origin"] = "https://evil.example"
@@ -178,7 +178,7 @@ func TestPagesLeadOnlyToThisSite(t *testing.T) {
 	s := serve(t, dbtest.SQLite(t))
 	for _, next := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "/\t/evil.example", "boards"} {
 		b := s.browser(t)
-		b.open("/login/?next=" + url.QueryEscape(next)).want(200, `name="next" value="/"`)
+		b.open("/login/?next="+url.QueryEscape(next)).want(200, `name="next" value="/"`)
 		b.submit("/login/", "email", "admin@example.com", "password", password, "next", next).at("/").want(200, "Administrator")
 	}
 }

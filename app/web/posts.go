@@ -103,9 +103,9 @@ func (p *Pages) editPost(w http.ResponseWriter, r *http.Request) error {
 		p.redirect(w, r, fmt.Sprintf("/posts/%d/", v.Post.ID), "changed")
 		return nil
 	}
-	status, err := typed.blame(r, err)
-	if err != nil {
-		return err
+	status, unknown := typed.blame(w, r, err)
+	if unknown != nil {
+		return unknown
 	}
 	if status == http.StatusPreconditionFailed {
 		typed.Errors[fault.NonField] = []string{lang.Of(r.Context()).Text("Somebody has changed this post meanwhile. Your text is still here: saving again replaces theirs.")}

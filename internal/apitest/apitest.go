@@ -54,7 +54,7 @@ func init() {
 			if where == "path" {
 				return newAnswer(ctx.Context(), fault.New(fault.NotFound, "Not found."))
 			}
-			refused.With(field, found.Message)
+			_ = refused.With(field, found.Message)
 		}
 		return newAnswer(ctx.Context(), refused)
 	}

@@ -187,7 +187,7 @@ func (c *Checks) Bool(name string, in Bool, into *bool) {
 }
 
 // Refuse notes that a field is wrong.
-func (c *Checks) Refuse(name, message string) { c.problems.With(name, message) }
+func (c *Checks) Refuse(name, message string) { _ = c.problems.With(name, message) }
 
 // Err is nil when nothing was wrong, and otherwise a *fault.Error of kind Invalid that tells everything.
 func (c *Checks) Err() error {

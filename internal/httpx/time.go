@@ -25,6 +25,10 @@ func (t Time) MarshalJSON() ([]byte, error) {
 
 // Scan reads an instant from a database row.
 func (t *Time) Scan(src any) error {
+	if at, ok := src.(time.Time); ok { // what both drivers give
+		t.Time = at.UTC()
+		return nil
+	}
 	var value sql.NullTime
 	err := value.Scan(src)
 	t.Time = value.Time.UTC()
