@@ -9,8 +9,11 @@ import (
 	"github.com/portico-web/portico/proxy/document"
 )
 
+// Faults is everything that is wrong with a configuration's content, each with line and column.
+type Faults = document.Faults
+
 // Load reads and checks the configuration file at path. lookup finds the variables that the file refers to (os.LookupEnv).
-// What is wrong with the file's content comes as document.Faults, each with line and column.
+// What is wrong with the file's content comes as Faults.
 func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
 	content, err := os.ReadFile(path)
 	switch {

@@ -16,7 +16,6 @@ import (
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/proxy"
 	"github.com/portico-web/portico/proxy/control"
-	"github.com/portico-web/portico/proxy/document"
 )
 
 // configFlag is the configuration's place, common to the commands.
@@ -68,7 +67,7 @@ type validateCommand struct{ configFlag }
 
 func (c validateCommand) Run() error {
 	_, err := c.load()
-	if faults, ok := errors.AsType[document.Faults](err); ok && len(faults) > 1 {
+	if faults, ok := errors.AsType[proxy.Faults](err); ok && len(faults) > 1 {
 		fmt.Fprintln(os.Stderr, faults)
 		return fmt.Errorf("%s has %d faults", c.Config, len(faults))
 	}
