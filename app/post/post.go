@@ -40,6 +40,7 @@ type Post struct {
 
 // Author is the person who wrote a post, as everybody may know them.
 type Author struct {
+	_        struct{}  `nullable:"true"` // for the schema: an anonymous post has none
 	UserID   uuid.UUID `json:"user_id" format:"uuid"`
 	Nickname string    `json:"nickname"`
 }
