@@ -35,7 +35,7 @@ func (p *Pages) takeFlash(w http.ResponseWriter, r *http.Request) string {
 }
 
 func (p *Pages) cookie(name, value string, age int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure wherever the site is served over HTTPS
 		Name: name, Value: value, Path: "/", MaxAge: age, Secure: p.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
