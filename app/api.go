@@ -102,7 +102,7 @@ func errorsOf(method string) []int {
 	if method == http.MethodGet {
 		return []int{400, 404, 429}
 	}
-	return []int{400, 401, 403, 404, 413, 415, 429}
+	return []int{400, 401, 403, 404, 409, 412, 413, 415, 429}
 }
 
 // newAPI makes huma's API on router, with its OpenAPI document at /api/openapi.json.

@@ -89,14 +89,14 @@ func refusal(status int, message string, details []error) *fault.Error {
 	for _, detail := range details {
 		found, ok := errors.AsType[*huma.ErrorDetail](detail)
 		if !ok {
-			return jsonParseError(detail)
+			return jsonParseError(detail.Error())
 		}
 		where, field, _ := strings.Cut(found.Location, ".")
 		if where == "path" {
 			return fault.New(fault.NotFound, "Not found.")
 		}
 		if where == "body" && field == "" && isParseFailure(found.Message) {
-			return jsonParseError(found)
+			return jsonParseError(found.Message)
 		}
 		if missing, ok := strings.CutPrefix(found.Message, "expected required property "); ok {
 			name := strings.TrimSuffix(missing, " to be present")
@@ -109,19 +109,15 @@ func refusal(status int, message string, details []error) *fault.Error {
 	}
 	if len(err.Fields) == 0 {
 		if message == "request body is required" {
-			return jsonParseError(errors.New("Expecting value: line 1 column 1 (char 0)"))
+			return jsonParseError("Expecting value: line 1 column 1 (char 0)")
 		}
 		err.Message = "Malformed request."
 	}
 	return err
 }
 
-func jsonParseError(cause error) *fault.Error {
-	text := cause.Error()
-	if detail, ok := errors.AsType[*huma.ErrorDetail](cause); ok {
-		text = detail.Message
-	}
-	return fault.New(fault.Invalid, "JSON parse error - "+text)
+func jsonParseError(cause string) *fault.Error {
+	return fault.New(fault.Invalid, "JSON parse error - "+cause)
 }
 
 var parseFailures = []string{"invalid character", "unexpected end of JSON", "unexpected EOF", "json:", "invalid UTF-8", "EOF"}
