@@ -88,6 +88,9 @@ func add[I, O any](r registrar, tag, route string, status int, handler func(cont
 		// The endpoints of the earlier systems ignore what they do not know, as Django REST framework does.
 		RejectUnknownQueryParameters: strings.HasPrefix(path, "/api/"),
 	}
+	if needsSignIn(method, path) {
+		operation.Security = []map[string][]string{{"bearer": {}}}
+	}
 	huma.Register(r.api, operation, answering(r.log, handler))
 	delete(operation.Responses, "422") // huma's status for what is answered 400 here
 }
@@ -96,6 +99,11 @@ func add[I, O any](r registrar, tag, route string, status int, handler func(cont
 func operationID(method, path string) string {
 	words := strings.FieldsFunc(path, func(c rune) bool { return strings.ContainsRune("/{}.", c) })
 	return strings.ToLower(method) + "-" + strings.Join(words, "-")
+}
+
+// needsSignIn tells for the document which endpoints are for people signed in; the domains see to it.
+func needsSignIn(method, path string) bool {
+	return path == "/accounts/user/" || method != http.MethodGet && !strings.HasPrefix(path, "/accounts/")
 }
 
 func errorsOf(method string) []int {
