@@ -73,16 +73,23 @@ answers() {
 	return 1
 }
 
-# start TAG [OPTIONS]: brings the programs of a version up and waits until they are healthy and the site answers.
+# start TAG [OPTIONS]: brings the programs of a version up, one after the other, so that an app that is not healthy touches
+# neither worker nor proxy, and the proxy answers nothing for as short as can be; then the site has to answer.
 start() {
-	local tag=$1
+	local tag=$1 program options
 	shift
-	compose "$tag" up --detach --wait --wait-timeout "$(setting HEALTH_TIMEOUT 180)" "$@" "${programs[@]}" && answers
+	options=("$@")
+	for program in "${programs[@]}"; do
+		compose "$tag" up --detach --wait --wait-timeout "$(setting HEALTH_TIMEOUT 180)" "${options[@]}" "$program" || return 1
+		options=(--no-deps)
+	done
+	answers
 }
 
 switch_back() { # FAILED TAG
 	say "$1 failed; its last words:"
-	compose "$1" logs --no-color --tail 40 migrate "${programs[@]}" >&2 || true
+	compose "$1" logs --no-color --tail 30 migrate app worker >&2 || true
+	compose "$1" logs --no-color --tail 5 proxy >&2 || true
 	[ -n "$2" ] || die "$1 failed, and there is no version before it to go back to"
 	say "switching back to $2"
 	if start "$2" --no-deps; then
