@@ -18,6 +18,8 @@ import (
 const (
 	// watchEvery is how often the database is asked for changes, once for all open pages and not at all while there is none.
 	watchEvery = 750 * time.Millisecond
+	// overlap is how far a look goes back behind the one before: a job's end is written some time after it.
+	overlap = 5 * time.Second
 	// watchTimeout bounds one look.
 	watchTimeout = 3 * time.Second
 	// maxWatched bounds how many jobs of each sort one look takes in, maxTold how many changes one event tells.
@@ -124,6 +126,7 @@ func (l *live) run(ctx context.Context) {
 	}()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	blind := false // and said so
 	for {
 		select {
 		case <-ctx.Done():
@@ -137,11 +140,13 @@ func (l *live) run(ctx context.Context) {
 		}
 		news, err := l.look(ctx)
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !blind {
 				l.log.Warn("the dashboard cannot see changes", "error", err)
+				blind = true
 			}
 			continue
 		}
+		blind = false
 		if news != nil {
 			l.tell(news)
 		}
@@ -154,8 +159,11 @@ func (l *live) look(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	started := time.Now()
-	// Outcomes are written in batches and carry the time at which the job ended, so that the looks overlap.
-	marks, err := l.client.Marks(ctx, l.looked.Add(-5*time.Second), maxWatched)
+	since := l.looked
+	if l.marks == nil {
+		since = started
+	}
+	marks, err := l.client.Marks(ctx, since.Add(-overlap), maxWatched)
 	if err != nil {
 		return nil, err
 	}
