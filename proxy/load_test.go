@@ -91,7 +91,7 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 		"missing folder":      {"upstream: app,", "files: {root: /no/such/folder},", `p.yaml:12:33: sites[0].routes[0].files.root: the folder /no/such/folder cannot be served (no such file or directory): make it, or correct the path`},
 		"folder is a file":    {"upstream: app,", "files: {root: " + file + "},", `p.yaml:12:33: sites[0].routes[0].files.root: ` + file + ` is not a folder`},
 		"redis":               {"trusted_proxies:", "redis: \"http://:hunter2@x\"\ntrusted_proxies:", `p.yaml:3:8: redis: not a URL of the form redis://[user:password@]host:port/db or rediss://…`},
-		"storage key":         {"issuer: local", "issuer: acme, storage: \"redis://x:1/0\"", `p.yaml:2:29: tls.storage is Redis, so tls.storage_key must hold a secret of 32 characters or more that private keys are encrypted with (openssl rand -hex 32)`},
+		"storage key":         {"issuer: local", "issuer: acme, storage: \"redis://x:1/0\"", `p.yaml:2:30: tls.storage is Redis, so tls.storage_key must hold a secret of 32 characters or more that private keys are encrypted with (openssl rand -hex 32)`},
 		"http3 alone":         {`https: ":443"`, `http3: true`, `p.yaml:1:30: listen.http3 needs listen.https`},
 		"bad size":            {"trusted_proxies:", "limits: {header_bytes: 64KB}\ntrusted_proxies:", `p.yaml:3:24: limits.header_bytes: "64KB" is not a size such as 65536, 64KiB or 10MiB`},
 		"small size":          {"trusted_proxies:", "limits: {header_bytes: 1KiB}\ntrusted_proxies:", `p.yaml:3:24: limits.header_bytes: 1024 is not between 4KiB and 16MiB`},

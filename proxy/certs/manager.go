@@ -57,6 +57,8 @@ type Settings struct {
 const (
 	// maxOnDemand bounds the certificates that the local CA makes because a handshake asked for them.
 	maxOnDemand = 500
+	// loadTimeout bounds how long stored certificates may hold up a start.
+	loadTimeout = 5 * time.Second
 	// cacheSize bounds the certificates held in memory; others are read from storage when asked for.
 	cacheSize = 10_000
 )
@@ -75,10 +77,11 @@ type Manager struct {
 	ctx       context.Context
 	stop      context.CancelFunc
 
-	mu       sync.Mutex
-	hosts    []string
-	managed  []string
-	onDemand map[string]bool
+	background sync.WaitGroup
+	mu         sync.Mutex
+	hosts      []string
+	managed    []string
+	onDemand   map[string]bool
 }
 
 // New opens what settings name and gets or loads the certificates: at once from the local CA, in the background from ACME.
@@ -188,8 +191,11 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 		if err := m.managing.ManageSync(ctx, names); err != nil {
 			return fmt.Errorf("certificates from the local CA: %w", err)
 		}
-	} else if err := m.managing.ManageAsync(m.ctx, names); err != nil {
-		return fmt.Errorf("certificates from ACME: %w", err)
+	} else {
+		m.load(names)
+		if err := m.managing.ManageAsync(m.ctx, names); err != nil {
+			return fmt.Errorf("certificates from ACME: %w", err)
+		}
 	}
 	m.files.Store(files)
 	m.mu.Lock()
@@ -203,6 +209,21 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 	m.cache.RemoveManaged(left)
 	m.hosts, m.managed = slices.Clone(settings.Hosts), names
 	return nil
+}
+
+// load takes the certificates that are stored already into memory, so that the first handshake finds them, and begins to
+// renew those that are due. What takes longer than loadTimeout comes later.
+func (m *Manager) load(names []string) {
+	ctx, cancel := context.WithTimeout(m.ctx, loadTimeout)
+	defer cancel()
+	var loading sync.WaitGroup
+	for _, name := range names {
+		if len(m.cache.AllMatchingCertificates(name)) == 0 {
+			loading.Go(func() { _, _ = m.managing.CacheManagedCertificate(ctx, name) }) // ManageAsync sees to what fails
+		}
+	}
+	loading.Wait()
+	m.background.Go(func() { _ = m.cache.RenewManagedCertificates(m.ctx) }) // it logs
 }
 
 // namesToManage are the hosts that get a certificate ahead of the first handshake. Wildcards do not: of the local CA their
@@ -305,6 +326,7 @@ func (m *Manager) Expiries() map[string]time.Time {
 // Close ends the renewals.
 func (m *Manager) Close() {
 	m.stop()
+	m.background.Wait()
 	if m.cache != nil {
 		m.cache.Stop()
 	}
