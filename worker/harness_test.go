@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
@@ -36,6 +37,9 @@ type execution struct {
 	job     *rivertype.JobRow
 	outcome chan error
 }
+
+// NextRetry is far away, so that a job that fails stays as it is.
+func (h *hands) NextRetry(*river.Job[hold]) time.Time { return time.Now().Add(time.Hour) }
 
 func newHands() *hands { return &hands{began: make(chan *execution, 100)} }
 
@@ -132,7 +136,7 @@ const nobody = "FLOWER_BASIC_AUTH="
 // start runs a worker with hold worked by h, or by nobody for nil. settings are NAME=value.
 func (p *platform) start(t testing.TB, h *hands, settings ...string) *running {
 	t.Helper()
-	environ := []string{"SMTP_URL=mailbox:", "LISTEN=127.0.0.1:0"}
+	environ := []string{"SMTP_URL=mailbox:", "LISTEN=127.0.0.1:0", "WORKER_STOP_TIMEOUT=200ms"}
 	if !slices.Contains(settings, nobody) {
 		environ = append(environ, "FLOWER_BASIC_AUTH=other:x,"+user+":"+password)
 	}

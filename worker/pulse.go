@@ -63,6 +63,13 @@ func (p *pulse) run(ctx context.Context) {
 	}
 }
 
+// first is the beat that announces the worker.
+func (p *pulse) first(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	return p.beat(ctx)
+}
+
 func (p *pulse) tick(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()

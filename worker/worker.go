@@ -155,7 +155,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 
 	// The row is there before the first job: a running job whose worker nobody knows counts as lost.
 	w.pulse.self.StartedAt = time.Now()
-	if err := w.pulse.beat(ctx); err != nil {
+	if err := w.pulse.first(alive); err != nil {
 		return errors.Join(fmt.Errorf("announcing the worker: %w", err), w.listener.Close())
 	}
 	if err := w.client.Start(alive); err != nil {
