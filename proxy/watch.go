@@ -14,8 +14,12 @@ import (
 	"github.com/portico-web/portico/proxy/document"
 )
 
-// settle is how long the files must be quiet before they are read: editors and orchestrators write in several steps.
-const settle = 100 * time.Millisecond
+const (
+	// settle is how long the files must be quiet before they are read: editors and orchestrators write in several steps.
+	settle = 100 * time.Millisecond
+	// patience is how long unrest may put that off.
+	patience = time.Second
+)
 
 // watch reloads when the configuration or a certificate file changes, until ctx ends or the returned function is called,
 // which waits. Folders are watched, not files, so that a file replaced by renaming and the symbolic links of a Kubernetes
@@ -45,24 +49,56 @@ func (p *Proxy) watch(ctx context.Context) (stop func()) {
 func (p *Proxy) watchLoop(ctx context.Context, watcher *fsnotify.Watcher, last [sha256.Size]byte) {
 	quiet := time.NewTimer(time.Hour)
 	defer quiet.Stop()
+	var since time.Time // the first event not yet seen to
+	disturb := func() {
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		quiet.Reset(min(settle, patience-now.Sub(since)))
+	}
+	matters := p.matters()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-watcher.Events:
-			quiet.Reset(settle)
+		case event := <-watcher.Events:
+			if matters(event.Name) {
+				disturb()
+			}
 		case err := <-watcher.Errors:
 			// An overflow loses events, not the change: look.
 			p.log.Debug("watching files", "error", err)
-			quiet.Reset(settle)
+			disturb()
 		case <-quiet.C:
-			p.watchFolders(watcher)
+			since = time.Time{}
 			if now := p.fingerprint(); now != last {
 				last = now
 				_ = p.Reload(ctx) // it logs
-				p.watchFolders(watcher)
 			}
+			p.watchFolders(watcher)
+			matters = p.matters()
 		}
+	}
+}
+
+// matters makes a filter for events, so that a busy folder, such as a database's, is no reason to read files. Where a link
+// is on the way to a file, anything in the folder may be a step of its change.
+func (p *Proxy) matters() func(path string) bool {
+	names := map[string]bool{}
+	for _, file := range p.watchedFiles() {
+		absolute, err := filepath.Abs(file)
+		if err != nil {
+			return func(string) bool { return true }
+		}
+		if real, err := filepath.EvalSymlinks(absolute); err == nil && real != absolute {
+			return func(string) bool { return true }
+		}
+		names[absolute] = true
+	}
+	return func(path string) bool {
+		absolute, err := filepath.Abs(path)
+		return err != nil || names[absolute]
 	}
 }
 

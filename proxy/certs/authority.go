@@ -44,9 +44,8 @@ type authority struct {
 	root *x509.Certificate
 }
 
-// openAuthority loads the authority in folder (root.pem, root.key) or makes a new one, for the given hosts besides the
-// machine's own names.
-func openAuthority(folder string, hosts []string) (*authority, error) {
+// openAuthority loads the authority in folder (root.pem, root.key) or begins a new one, whose root cover signs.
+func openAuthority(folder string) (*authority, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("the local CA's folder %s cannot be made (%w): correct its rights, or choose another folder", folder, pathCause(err))
 	}
@@ -55,9 +54,6 @@ func openAuthority(folder string, hosts []string) (*authority, error) {
 		return nil, err
 	}
 	if err := a.loadRoot(); err != nil {
-		return nil, err
-	}
-	if err := a.cover(hosts); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -134,18 +130,18 @@ func (a *authority) loadRoot() error {
 	return nil
 }
 
-// cover makes sure that the root may speak for hosts and is not about to expire. A root that may not is signed anew with the
-// same key, so that certificates under it stay valid.
-func (a *authority) cover(hosts []string) error {
+// cover makes sure that the root may speak for hosts, besides the machine's own names, and is not about to expire. A root that
+// may not is signed anew with the same key, so that certificates under it stay valid; signed tells that it was.
+func (a *authority) cover(hosts []string) (signed bool, err error) {
 	names, addresses := constraints(hosts)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.root != nil && time.Until(a.root.NotAfter) > 4*leafLifetime && covers(a.root, names, addresses) {
-		return nil
+		return false, nil
 	}
 	if a.root != nil {
 		// What was trusted stays covered: a host that is left out today may be back tomorrow.
-		names = union(names, a.root.PermittedDNSDomains, func(x, y string) int { return strings.Compare(x, y) })
+		names = union(names, a.root.PermittedDNSDomains, strings.Compare)
 		addresses = union(addresses, a.root.PermittedIPRanges, func(x, y *net.IPNet) int { return strings.Compare(x.String(), y.String()) })
 	}
 	template := &x509.Certificate{
@@ -163,17 +159,17 @@ func (a *authority) cover(hosts []string) error {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
 	if err != nil {
-		return fmt.Errorf("signing the local CA's root: %w", err)
+		return false, fmt.Errorf("signing the local CA's root: %w", err)
 	}
 	root, err := x509.ParseCertificate(der)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := writeFile(a.rootFile(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
-		return err
+		return false, err
 	}
 	a.root = root
-	return nil
+	return true, nil
 }
 
 // constraints are the name constraints (RFC 5280 section 4.2.1.10) of a root for hosts. A name covers those below it.

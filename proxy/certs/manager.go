@@ -121,7 +121,7 @@ func (m *Manager) open(settings Settings) error {
 	})
 	template := certmagic.Config{Storage: storage, Logger: logger}
 	if settings.Issuer == Local {
-		authority, err := openAuthority(filepath.Join(settings.Folder, "ca"), settings.Hosts)
+		authority, err := openAuthority(filepath.Join(settings.Folder, "ca"))
 		if err != nil {
 			return err
 		}
@@ -185,8 +185,12 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 	}
 	names := m.namesToManage(settings.Hosts, files)
 	if m.authority != nil {
-		if err := m.authority.cover(settings.Hosts); err != nil {
+		signed, err := m.authority.cover(settings.Hosts)
+		if err != nil {
 			return err
+		}
+		if signed {
+			m.log.Info("the local CA's root certificate is new: let browsers and clients trust it", "file", m.authority.rootFile())
 		}
 		if err := m.managing.ManageSync(ctx, names); err != nil {
 			return fmt.Errorf("certificates from the local CA: %w", err)

@@ -3,7 +3,6 @@
 package control
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,7 +99,7 @@ func Call(ctx context.Context, path, method, command string, status *Status) err
 			return dialer.DialContext(ctx, "unix", path)
 		},
 	}}
-	request, err := http.NewRequestWithContext(ctx, method, "http://edge"+command, bytes.NewReader(nil))
+	request, err := http.NewRequestWithContext(ctx, method, "http://edge"+command, http.NoBody)
 	if err != nil {
 		return err
 	}
