@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -100,6 +101,10 @@ func openSQLite(ctx context.Context, path string, maxConns int) (*DB, error) {
 	path, _, _ = strings.Cut(path, "?")
 	if path == "" {
 		return nil, errors.New("DATABASE_URL: sqlite:// needs a path: sqlite:///data/portico.db or sqlite://portico.db")
+	}
+	// SQLite would let everybody on the machine read a file that it makes; the files beside it get the rights of this one.
+	if file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+		_ = file.Close()
 	}
 	// Acknowledged writes survive a power cut (synchronous FULL). Transactions take the write lock when they begin, so that
 	// two of them wait for each other and do not fail half-way.

@@ -93,6 +93,21 @@ func TestTransactionKeepsAllOrNothing(t *testing.T) {
 	})
 }
 
+func TestNobodyElseMayReadTheFilesOfSQLite(t *testing.T) {
+	t.Parallel()
+	url := dbtest.SQLite(t)
+	migrated(t, url)
+	found, err := filepath.Glob(strings.TrimPrefix(url, "sqlite://") + "*")
+	if err != nil || len(found) < 2 {
+		t.Fatalf("files %q, %v", found, err)
+	}
+	for _, path := range found {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
 func TestConcurrentWritersWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
