@@ -65,6 +65,9 @@ func (l *Limits) attempt(ctx context.Context, emailKey string, lastLogin *time.T
 	if err := throttled(ctx, l.Limiter.Peek(ctx, "account:failed:"+address(ctx), l.FailedAddress)); err != nil {
 		return err
 	}
+	if emailKey == "" { // no address of anybody's, so that there is no account to guess at
+		return nil
+	}
 	since := int64(0)
 	if lastLogin != nil {
 		since = lastLogin.UnixMicro()

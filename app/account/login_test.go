@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -166,6 +167,17 @@ func TestGuessingAtOneAccountIsSlowedDown(t *testing.T) {
 		b.browser().post("/accounts/login/", object{"email": "sora@example.com", "password": password}).want(http.StatusOK)
 		b.clock.Advance(time.Minute)
 		b.browser().post("/accounts/login/", right).want(http.StatusOK)
+	})
+}
+
+func TestMistypedAddressesOfManyPeopleAreNotOneAccount(t *testing.T) {
+	t.Parallel()
+	one(t, limited(nil), func(t *testing.T, b *bench) {
+		for i := range 10 {
+			someone := b.browser()
+			someone.header.Set("X-Forwarded-For", fmt.Sprint("203.0.113.", i+1))
+			someone.post("/accounts/login/", object{"email": "minji@", "password": password}).want(http.StatusBadRequest)
+		}
 	})
 }
 
