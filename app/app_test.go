@@ -66,6 +66,7 @@ func TestRequestIsAnsweredInTheFormThatItsPathPromises(t *testing.T) {
 		"earlier path ignores parameters":    {"GET", "/board/?_=123", "", nil, 200, "[]"},
 		"new path with a slash":              {"GET", "/api/v1/boards/", "", nil, 200, `"count":0`},
 		"new path refuses parameters":        {"GET", "/api/v1/boards?colour=red", "", nil, 400, `{"colour":["Unknown parameter."]}`},
+		"ordering without end":               {"GET", "/api/v1/posts?ordering=" + strings.Repeat("title,-id,", 2000) + "id", "", nil, 200, `"count":0`},
 		"HEAD":                               {"HEAD", "/board/", "", nil, 200, ""},
 		"unknown API path":                   {"GET", "/api/v1/nothing", "", nil, 404, `{"detail":"Not found."}`},
 		"unknown API path in Korean":         {"GET", "/api/v1/nothing", "", map[string]string{"Accept-Language": "ko"}, 404, `{"detail":"찾을 수 없습니다."}`},
@@ -74,8 +75,11 @@ func TestRequestIsAnsweredInTheFormThatItsPathPromises(t *testing.T) {
 		"front page":                         {"GET", "/", "", nil, 200, "<html"},
 		"method":                             {"DELETE", "/accounts/login/", "", nil, 405, `{"detail":"Method \"DELETE\" not allowed."}`},
 		"foreign host":                       {"GET", "/board/", "", map[string]string{"Host": "evil.test"}, 400, `{"detail":"Invalid host."}`},
+		"host that leads elsewhere":          {"GET", "/board/", "", map[string]string{"X-Forwarded-Host": "127.0.0.1:80@evil.test"}, 400, `{"detail":"Invalid host."}`},
+		"subdomain that leads elsewhere":     {"GET", "/board/", "", map[string]string{"X-Forwarded-Host": "evil.test/www.example.com"}, 400, `{"detail":"Invalid host."}`},
 		"allowed subdomain":                  {"GET", "/board/", "", map[string]string{"Host": "www.example.com:8443"}, 200, "[]"},
 		"broken JSON":                        {"POST", "/accounts/login/", "{", nil, 400, `{"detail":"JSON parse error - `},
+		"number out of range":                {"POST", "/accounts/login/", `{"email":1e999,"password":"x"}`, nil, 400, `{"detail":"JSON parse error - number out of range"}`},
 		"missing fields":                     {"POST", "/accounts/registration/", "{}", nil, 400, `"email":["This field is required."]`},
 		"wrong type":                         {"POST", "/accounts/login/", `{"email":[],"password":1}`, nil, 400, `"email":["`},
 		"another media type":                 {"POST", "/accounts/login/", "<x/>", map[string]string{"Content-Type": "text/xml"}, 415, `{"detail":"`},
@@ -119,6 +123,9 @@ func TestRequestIsAnsweredInTheFormThatItsPathPromises(t *testing.T) {
 			}
 			if response.Header.Get("X-Content-Type-Options") != "nosniff" || response.Header.Get("Content-Security-Policy") == "" {
 				t.Errorf("headers %v lack the protective ones", response.Header)
+			}
+			if response.Header.Get("Cache-Control") == "" {
+				t.Error("caches are left to guess whom the answer is for")
 			}
 			id := response.Header.Get("X-Request-Id")
 			if sent := test.header["X-Request-Id"]; id == "" || strings.Contains(id, "<") || sent == "from-the-edge" && id != sent {

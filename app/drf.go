@@ -117,6 +117,9 @@ func refusal(status int, message string, details []error) *fault.Error {
 }
 
 func jsonParseError(cause string) *fault.Error {
+	if strings.HasPrefix(cause, "json:") { // it repeats the number, however long, and names a type of Go
+		cause = "number out of range"
+	}
 	return fault.New(fault.Invalid, "JSON parse error - "+cause)
 }
 

@@ -1,8 +1,8 @@
 package app
 
 import (
-	"net"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/portico-web/portico/internal/fault"
@@ -36,12 +36,15 @@ func (a *App) checkHost(next http.Handler) http.Handler {
 	})
 }
 
+// hostForm is a name or an address, and perhaps a port: "localhost:80@example.com" would lead elsewhere in a link.
+var hostForm = regexp.MustCompile(`^(?i)([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
+
 func hostAllowed(allowed []string, host string) bool {
-	name := host
-	if bare, _, err := net.SplitHostPort(host); err == nil {
-		name = bare
+	parts := hostForm.FindStringSubmatch(host)
+	if parts == nil {
+		return false
 	}
-	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	name := strings.ToLower(strings.TrimSuffix(strings.Trim(parts[1], "[]"), "."))
 	for _, pattern := range allowed {
 		pattern = strings.ToLower(pattern)
 		switch {
@@ -77,7 +80,8 @@ func withPath(r *http.Request, path string) *http.Request {
 	return &changed
 }
 
-// securityHeaders are safe on every answer; pages set a stricter Content-Security-Policy of their own.
+// securityHeaders are safe on every answer; pages set a stricter Content-Security-Policy of their own. What depends on who
+// asks must not be shown to others: handlers that know better say how their answers may be cached.
 func securityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers := w.Header()
@@ -86,6 +90,7 @@ func securityHeaders(next http.Handler) http.Handler {
 		headers.Set("Referrer-Policy", "same-origin")
 		headers.Set("Cross-Origin-Opener-Policy", "same-origin")
 		headers.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		headers.Set("Cache-Control", "private, no-cache")
 		next.ServeHTTP(w, r)
 	})
 }

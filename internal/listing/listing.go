@@ -96,10 +96,11 @@ func Where[T any](query *bun.SelectQuery, column, op string, filter Filter[T]) {
 // Order orders query by the fields that the client named, or by fallback. columns maps each field that may be ordered by
 // to its column and must hold "id", which settles ties.
 func (p *Params) Order(query *bun.SelectQuery, columns map[string]string, fallback string) error {
-	ordering, tied := p.Ordering, true
+	ordering := p.Ordering
 	if ordering == "" {
 		ordering = fallback
 	}
+	named := map[string]bool{}
 	for field := range strings.SplitSeq(ordering, ",") {
 		field = strings.TrimSpace(field)
 		direction := "ASC"
@@ -110,10 +111,13 @@ func (p *Params) Order(query *bun.SelectQuery, columns map[string]string, fallba
 		if !ok {
 			return fault.Field("ordering", "Unknown field.")
 		}
-		tied = tied && field != "id"
+		if named[field] { // its first place has decided; databases refuse too many terms
+			continue
+		}
+		named[field] = true
 		query.OrderExpr("? "+direction, bun.Ident(column))
 	}
-	if tied {
+	if !named["id"] {
 		query.OrderExpr("? DESC", bun.Ident(columns["id"]))
 	}
 	return nil

@@ -25,11 +25,10 @@ type Target struct {
 
 // Output is one thing with its entity tag.
 type Output[T any] struct {
-	Status       int
-	ETag         string `header:"ETag"`
-	Location     string `header:"Location" hidden:"true"`
-	CacheControl string `header:"Cache-Control" hidden:"true"`
-	Body         T
+	Status   int
+	ETag     string `header:"ETag"`
+	Location string `header:"Location" hidden:"true"`
+	Body     T
 }
 
 // Empty is the answer to a deletion.
@@ -55,7 +54,7 @@ func Created[T any](item T, location string) (*Output[T], error) {
 
 func answer[T any](status int, item T) (*Output[T], error) {
 	tag, err := httpx.ETag(item)
-	return &Output[T]{Status: status, ETag: tag, CacheControl: "no-cache", Body: item}, err
+	return &Output[T]{Status: status, ETag: tag, Body: item}, err
 }
 
 // maxTries bounds how often a change is tried again because another one came first.
