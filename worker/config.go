@@ -21,7 +21,7 @@ type Config struct {
 	LogLevel       string `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat      string `env:"LOG_FORMAT" envDefault:"json"`
 
-	// Concurrency is how many jobs run at once; 0 takes 100 on PostgreSQL and 20 on SQLite.
+	// Concurrency is how many jobs run at once; 0 takes 100 on PostgreSQL and 50 on SQLite.
 	Concurrency int `env:"WORKER_CONCURRENCY"`
 	// JobTimeout bounds each execution of a job that names no bound of its own.
 	JobTimeout time.Duration `env:"WORKER_JOB_TIMEOUT" envDefault:"1m"`
@@ -43,7 +43,7 @@ type Config struct {
 
 const (
 	postgresConcurrency = 100
-	sqliteConcurrency   = 20
+	sqliteConcurrency   = 50
 	maxConcurrency      = 10_000
 )
 
