@@ -55,6 +55,7 @@ func TestOperatorsMistakeIsToldInOneLine(t *testing.T) {
 		"missing proxy.yaml":        {"proxy", nil, []string{"run", "--config", filepath.Join(folder, "absent.yaml")}, []string{"absent.yaml"}},
 		"port in use":               {"portico", nil, []string{"up", "--data", filepath.Join(folder, "port"), "--http", "127.0.0.1:0", "--https", taken.Addr().String()}, []string{taken.Addr().String(), "in use"}},
 		"data folder is a file":     {"portico", nil, up("--data", file), []string{file}},
+		"data folder with a ?":      {"portico", nil, up("--data", filepath.Join(folder, "what?")), []string{"what?"}},
 		"corrupt secret":            {"portico", nil, up("--data", filepath.Join(folder, "corrupt")), []string{"corrupt/secrets/secret_key"}},
 		"corrupt certificate":       {"portico", nil, up("--data", filepath.Join(folder, "corrupt-ca")), []string{"corrupt-ca/ca/root"}},
 		"unknown flag":              {"portico", nil, []string{"up", "--demos"}, []string{"--demos"}},

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSecondStartKeepsEverything(t *testing.T) {
@@ -60,6 +62,35 @@ func TestFirstStartPrintsTheAdministratorsPasswordThatItMadeUp(t *testing.T) {
 	if got, err := p.client().send(request); err != nil || got.status != http.StatusOK {
 		t.Errorf("the dashboard answers the administrator %d, %v", got.status, err)
 	}
+}
+
+func TestStartThatFailsKeepsNoPasswordToItself(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	up := []string{"up", "--data", data, "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"}
+	if start(t, []string{"FLOWER_BASIC_AUTH=nonsense"}, "portico", up...).wait() == 0 {
+		t.Fatal("nonsense was taken for an account of the dashboard")
+	}
+	again := start(t, nil, "portico", up...)
+	again.waitFor(`administrator +(\S+)`)
+	again.waitFor(`password +(\S+)`)
+}
+
+func TestLocksOfAKilledStartAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	locks := filepath.Join(data, "certificates", "locks")
+	if err := os.MkdirAll(locks, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	now, err := json.Marshal(map[string]time.Time{"created": time.Now(), "updated": time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(locks, "issue_cert_localhost.lock"), now, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startEmbedded(t, data).client().do(http.StatusOK, http.MethodGet, "/board/", nil)
 }
 
 func TestTwoPlatformsDoNotShareADataFolder(t *testing.T) {

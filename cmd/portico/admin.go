@@ -27,8 +27,11 @@ func (p *platform) firstAdmin(ctx context.Context, application *app.App) (*admin
 		made.password = rand.Text()
 		password = made.password
 	}
-	if _, _, err := application.Accounts.CreateAdmin(ctx, made.email, password); err != nil {
+	switch _, created, err := application.Accounts.CreateAdmin(ctx, made.email, password); {
+	case err != nil:
 		return nil, fmt.Errorf("PORTICO_ADMIN_EMAIL, PORTICO_ADMIN_PASSWORD: %w", err)
+	case !created:
+		return nil, fmt.Errorf("PORTICO_ADMIN_EMAIL: %s has an account that is no administrator's: choose another address", made.email)
 	}
 	return made, nil
 }

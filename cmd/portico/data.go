@@ -24,6 +24,9 @@ func openData(path string) (*dataFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--data %s: %w", path, err)
 	}
+	if strings.Contains(path, "?") {
+		return nil, fmt.Errorf("--data %s: a question mark cannot be part of a database's address: choose another folder", path)
+	}
 	for _, folder := range []string{path, filepath.Join(path, "secrets")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, fmt.Errorf("--data %s: cannot make the folder (%w): choose one that you may write to", path, rootCause(err))
@@ -36,6 +39,11 @@ func openData(path string) (*dataFolder, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
 		return nil, fmt.Errorf("--data %s: another portico runs on this folder: stop it, or choose another folder", path)
+	}
+	// Nobody else is here, so that locks on certificates are a killed process's; they would be waited for.
+	if err := os.RemoveAll(filepath.Join(path, "certificates", "locks")); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("--data %s: cannot write there (%w): choose a folder that you may write to", path, rootCause(err))
 	}
 	return &dataFolder{path, lock}, nil
 }

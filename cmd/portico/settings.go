@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 
 	"github.com/portico-web/portico/app"
@@ -13,6 +14,7 @@ type settings struct {
 	app    app.Config
 	worker worker.Config
 
+	hasPublicURL              bool // the operator set PUBLIC_URL
 	adminEmail, adminPassword string
 }
 
@@ -45,7 +47,11 @@ func loadSettings(data *dataFolder, environ []string) (*settings, error) {
 	}
 	fallback("sqlite://"+data.file("portico.db"), "DATABASE_URL", "DATABASE_HOST", "DATABASE_DB")
 	fallback("mailbox:", "SMTP_URL")
-	fallback("localhost,.localhost,127.0.0.1,::1", "ALLOWED_HOSTS", "DJANGO_ALLOWED_HOSTS")
+	hosts := "localhost,.localhost,127.0.0.1,::1"
+	if public, err := url.Parse(values["PUBLIC_URL"]); err == nil && public.Hostname() != "" {
+		hosts += "," + public.Hostname()
+	}
+	fallback(hosts, "ALLOWED_HOSTS", "DJANGO_ALLOWED_HOSTS")
 	fallback("warn", "LOG_LEVEL")
 	fallback("console", "LOG_FORMAT")
 	appConfig, appErr := app.LoadConfig(environ)
@@ -53,7 +59,7 @@ func loadSettings(data *dataFolder, environ []string) (*settings, error) {
 	if appErr != nil {
 		workerErr = nil // the settings that both read would be complained about twice
 	}
-	set := &settings{app: appConfig, worker: workerConfig, adminEmail: values["PORTICO_ADMIN_EMAIL"], adminPassword: values["PORTICO_ADMIN_PASSWORD"]}
+	set := &settings{app: appConfig, worker: workerConfig, hasPublicURL: given("PUBLIC_URL"), adminEmail: values["PORTICO_ADMIN_EMAIL"], adminPassword: values["PORTICO_ADMIN_PASSWORD"]}
 	if set.adminEmail == "" {
 		set.adminEmail = "admin@portico.localhost"
 	}

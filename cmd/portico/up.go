@@ -59,7 +59,7 @@ func (c upCommand) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if _, err := db.Migrate(ctx, migrations.FS, logging.Discard()); err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	p := &platform{command: c, data: data, settings: set, log: log, db: db, registry: telemetry.NewRegistry("portico", version), checks: &health.Checks{}}
 	return p.run(ctx)
@@ -86,7 +86,7 @@ func (p *platform) run(ctx context.Context) error {
 	select {
 	case <-edge.Ready():
 	case <-parts.ending():
-		return parts.stop()
+		return unlessStopped(ctx, parts.stop())
 	}
 	err = p.startInner(ctx, parts, edge.Addrs(), appListener, workerListener)
 	if err == nil {
@@ -94,22 +94,28 @@ func (p *platform) run(ctx context.Context) error {
 		defer stopReloading()
 		<-parts.ending()
 	}
-	return errors.Join(err, parts.stop())
+	return errors.Join(unlessStopped(ctx, err), parts.stop())
+}
+
+// unlessStopped is err, or nil when all that went wrong at the start is that the operator stopped it.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // startInner starts application and worker, whose links need to know where the edge listens.
 func (p *platform) startInner(ctx context.Context, parts *parts, addrs proxy.Addrs, appListener, workerListener net.Listener) error {
-	public := fmt.Sprintf("https://localhost:%d", addrs.HTTPS.Port)
-	p.settings.app.PublicURL, p.settings.worker.PublicURL = public, public
+	if !p.settings.hasPublicURL {
+		public := fmt.Sprintf("https://localhost:%d", addrs.HTTPS.Port)
+		p.settings.app.PublicURL, p.settings.worker.PublicURL = public, public
+	}
 	application, err := app.New(ctx, p.settings.app, app.Surroundings{DB: p.db, Log: p.log, Registry: p.registry, Checks: p.checks, Version: version})
 	if err != nil {
 		return err
 	}
 	parts.onStop(application.Close)
-	admin, err := p.firstAdmin(ctx, application)
-	if err != nil {
-		return err
-	}
 	if p.command.Demo {
 		if err := demo.Fill(ctx, p.db, func(password string) (string, error) {
 			return application.Accounts.HashPassword(ctx, password)
@@ -124,12 +130,17 @@ func (p *platform) startInner(ctx context.Context, parts *parts, addrs proxy.Add
 	if err != nil {
 		return err
 	}
-	parts.start("app", func(ctx context.Context) error { return application.Serve(ctx, appListener) })
-	parts.start("worker", jobs.Run)
 	internal, err := listenInternal()
 	if err != nil {
 		return fmt.Errorf("opening the internal port: %w", err)
 	}
+	// Last of all that may fail: a password that was made up is shown now or never.
+	admin, err := p.firstAdmin(ctx, application)
+	if err != nil {
+		return errors.Join(err, internal.Close())
+	}
+	parts.start("app", func(ctx context.Context) error { return application.Serve(ctx, appListener) })
+	parts.start("worker", jobs.Run)
 	parts.start("internal port", func(ctx context.Context) error {
 		return httpx.Serve(ctx, httpx.NewServer(context.WithoutCancel(ctx), httpx.Internal(p.registry, p.checks), p.log), internal, time.Second)
 	})
