@@ -397,10 +397,10 @@ func TestMetricsAndReadiness(t *testing.T) {
 	each(t, func(t *testing.T, p *platform) {
 		h := newHands()
 		r := p.start(t, h)
-		good, bad := p.enqueue(t, hold{"good"}, nil), int64(0)
+		good := p.enqueue(t, hold{"good"}, nil)
 		(<-h.began).outcome <- nil
 		r.await(t, good, "SUCCESS")
-		bad = p.enqueue(t, hold{"bad"}, &river.InsertOpts{MaxAttempts: 1})
+		bad := p.enqueue(t, hold{"bad"}, &river.InsertOpts{MaxAttempts: 1})
 		(<-h.began).outcome <- errors.New("no")
 		r.await(t, bad, "FAILURE")
 		families, err := r.registry.Gather()

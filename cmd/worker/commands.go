@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -45,7 +46,20 @@ func (c enqueueCommand) Run(ctx context.Context) error {
 }
 
 type healthcheckCommand struct {
-	URL string `name:"url" default:"http://127.0.0.1:9090/readyz" help:"Where to ask."`
+	URL string `name:"url" help:"Where to ask; by default the port of INTERNAL_LISTEN on this machine."`
 }
 
-func (c healthcheckCommand) Run(ctx context.Context) error { return health.Probe(ctx, c.URL) }
+func (c healthcheckCommand) Run(ctx context.Context) error {
+	if c.URL != "" {
+		return health.Probe(ctx, c.URL)
+	}
+	cfg, err := worker.LoadConfig(os.Environ())
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(cfg.InternalListen)
+	if err != nil {
+		return fmt.Errorf("INTERNAL_LISTEN: %q is not an address such as :9090", cfg.InternalListen)
+	}
+	return health.Probe(ctx, "http://127.0.0.1:"+port+"/readyz")
+}

@@ -98,6 +98,7 @@ func TestFaultsAreOneLineAndExitOne(t *testing.T) {
 		"secret file":        {[]string{"run"}, []string{"DATABASE_PASSWORD_FILE=/nowhere/at/all"}, "DATABASE_PASSWORD_FILE"},
 		"unknown kind":       {[]string{"enqueue", "nothing.known"}, []string{"DATABASE_URL=" + url}, "account.welcome_mail, maintenance.purge_tokens"},
 		"malformed argument": {[]string{"enqueue", "maintenance.purge_tokens", "{"}, []string{"DATABASE_URL=" + url}, "not valid JSON"},
+		"broken address":     {[]string{"healthcheck"}, []string{"INTERNAL_LISTEN=9090"}, "INTERNAL_LISTEN"},
 		"nobody there":       {[]string{"healthcheck", "--url=http://127.0.0.1:1/readyz"}, nil, "127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func Parse(rawURL, from string, deliver Deliver) (Sender, error) {
 	case "":
 		return nil, errors.New("SMTP_URL is required and not set: use smtp://user:password@host:587, or mailbox: to keep mail in the database")
 	default:
-		return nil, fmt.Errorf("SMTP_URL: unknown scheme %q: use smtp://user:password@host:587, smtps://…:465 or mailbox:", scheme)
+		return nil, fmt.Errorf("SMTP_URL: unknown scheme %q: use smtp://user:password@host:587, smtps://…:465, or mailbox: to keep mail in the database", scheme)
 	}
 }
 

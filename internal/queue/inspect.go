@@ -23,6 +23,8 @@ const (
 	Window = 10_000
 	// MaxLimit bounds a page.
 	MaxLimit = 1000
+	// ListTimeout bounds how long the database looks for the jobs of one list.
+	ListTimeout = 5 * time.Second
 )
 
 // Counts is how many jobs are in each state, each at most CountCap.
@@ -94,8 +96,19 @@ type Query struct {
 	Limit, Offset int
 }
 
-// List returns the jobs that q selects, and how many there are in all, at most Window.
+// List returns the jobs that q selects, and how many there are in all, at most Window. A query that no index helps with, on a
+// table of millions, is given up after ListTimeout: a fault of kind Unavailable.
 func (c *Client) List(ctx context.Context, q Query) ([]*rivertype.JobRow, int, error) {
+	bounded, cancel := context.WithTimeout(ctx, ListTimeout)
+	defer cancel()
+	jobs, total, err := c.list(bounded, q)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fault.Wrap(fault.Unavailable, "This search takes too long: narrow it.", err)
+	}
+	return jobs, total, err
+}
+
+func (c *Client) list(ctx context.Context, q Query) ([]*rivertype.JobRow, int, error) {
 	q.Limit = min(max(q.Limit, 0), MaxLimit)
 	if q.Order == "" {
 		q.Order = ByID
@@ -226,7 +239,7 @@ func (c *Client) conditions(q Query) (cheap, search schema.QueryWithArgs) {
 		for i, state := range q.States {
 			states[i] = string(state)
 		}
-		add("state IN (?)", bun.In(states))
+		add("state IN ?", bun.Tuple(states))
 	}
 	if q.Kind != "" {
 		add("kind = ?", q.Kind)
