@@ -86,7 +86,8 @@ func nameServer(t *testing.T) (address string) {
 
 func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 	t.Parallel()
-	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
+	// The domains differ: certmagic keeps the challenges of a process in one place, by name.
+	for challenge, domain := range map[string]string{"http-01": "one.example", "tls-alpn-01": "two.example"} {
 		t.Run(challenge, func(t *testing.T) {
 			t.Parallel()
 			server := newACMEServer(t)
@@ -98,7 +99,7 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 			}
 			write(t, config, listen+fmt.Sprintf("tls: {issuer: acme, email: ops@example.com, directory: %q, directory_ca: %q}\n", server.directory, server.rootsFile)+
 				"upstreams: {app: {targets: [\""+named(t, "app")+"\"]}}\n"+
-				"sites: [{hosts: [edge.example.com, \"*.example.com\"], redirect_from: [www.example.org], routes: [{path: /, upstream: app}]}]")
+				"sites: [{hosts: ["+domain+", \"*."+domain+"\"], redirect_from: [www."+domain+"], routes: [{path: /, upstream: app}]}]")
 			run := func() *edge {
 				e := &edge{t: t, data: data, config: config, log: &buffer{}}
 				cfg, err := proxy.Load(config, noVariables)
@@ -115,10 +116,10 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 			} else {
 				server.open(1, e.Addrs().HTTPS.Port)
 			}
-			for _, host := range []string{"edge.example.com", "www.example.org"} {
+			for _, host := range []string{domain, "www." + domain} {
 				eventually(t, "the certificate for "+host, func() bool { return e.verifies(host, server.roots) })
 			}
-			if e.verifies("other.example.com", server.roots) {
+			if e.verifies("other."+domain, server.roots) {
 				t.Error("a name under the wildcard has a certificate that nobody could prove")
 			}
 			if _, err := os.Stat(filepath.Join(data, "ca")); err == nil {
@@ -127,7 +128,7 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 			if err := e.stop(); err != nil {
 				t.Fatal(err)
 			}
-			if again := run(); !again.verifies("edge.example.com", server.roots) {
+			if again := run(); !again.verifies(domain, server.roots) {
 				t.Error("after a restart the certificate is not there at once")
 			}
 		})

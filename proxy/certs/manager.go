@@ -52,10 +52,10 @@ type Settings struct {
 	Files       []Pair   // served for the names in them, whatever the issuer
 	HTTPPort    int      // where ACME's http-01 is answered; 0: nowhere
 	HTTPSPort   int      // where ACME's tls-alpn-01 is answered
+	MaxOnDemand int      // certificates that the local CA makes because a handshake asked for them; 0: 500
 }
 
 const (
-	// maxOnDemand bounds the certificates that the local CA makes because a handshake asked for them.
 	maxOnDemand = 500
 	// loadTimeout bounds how long stored certificates may hold up a start.
 	loadTimeout = 5 * time.Second
@@ -77,17 +77,18 @@ type Manager struct {
 	ctx       context.Context
 	stop      context.CancelFunc
 
-	background sync.WaitGroup
-	mu         sync.Mutex
-	hosts      []string
-	managed    []string
-	onDemand   map[string]bool
+	background  sync.WaitGroup
+	mu          sync.Mutex
+	hosts       []string
+	managed     []string
+	onDemand    map[string]bool
+	maxOnDemand int
 }
 
 // New opens what settings name and gets or loads the certificates: at once from the local CA, in the background from ACME.
 // ctx bounds New alone.
 func New(ctx context.Context, settings Settings, log *slog.Logger) (*Manager, error) {
-	m := &Manager{log: log, issuer: settings.Issuer, storage: settings.Storage, onDemand: map[string]bool{}}
+	m := &Manager{log: log, issuer: settings.Issuer, storage: settings.Storage, onDemand: map[string]bool{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand)}
 	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if settings.Issuer != Files {
 		if err := m.open(settings); err != nil {
@@ -264,7 +265,7 @@ func (m *Manager) decide(_ context.Context, name string) error {
 		return errors.New("not a configured host")
 	case m.onDemand[name]:
 		return nil
-	case len(m.onDemand) >= maxOnDemand:
+	case len(m.onDemand) >= m.maxOnDemand:
 		return errors.New("too many names were asked for")
 	}
 	m.onDemand[name] = true
