@@ -63,10 +63,14 @@ func (b *Boards) apply(ctx context.Context, fields Fields, board *Board, partial
 			return err
 		}
 		if !exists {
-			checks.Refuse("school_id", fmt.Sprintf("Invalid pk \"%d\" - object does not exist.", board.SchoolID))
+			checks.Refuse("school_id", noSuchSchool(board.SchoolID))
 		}
 	}
 	return checks.Err()
+}
+
+func noSuchSchool(id int64) string {
+	return fmt.Sprintf("Invalid pk \"%d\" - object does not exist.", id)
 }
 
 // All returns every board, newest first.

@@ -21,6 +21,8 @@ import (
 	"github.com/portico-web/portico/internal/apitest"
 	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/dbtest"
+	"github.com/portico-web/portico/internal/fault"
+	"github.com/portico-web/portico/internal/field"
 	"github.com/portico-web/portico/internal/listing"
 	"github.com/portico-web/portico/migrations"
 )
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 type bench struct {
 	*apitest.Server
+	db     *database.DB
 	staff  context.Context
 	member context.Context
 }
@@ -62,7 +65,7 @@ func setup(t *testing.T, url string) bench {
 			apitest.Handle(a, http.MethodDelete, one, 204, api.Delete)
 		}
 	})
-	return bench{server,
+	return bench{server, db,
 		token.WithIdentity(t.Context(), token.Identity{UserID: uuid.New(), Staff: true}),
 		token.WithIdentity(t.Context(), token.Identity{UserID: uuid.New(), SchoolID: 1})}
 }
@@ -265,5 +268,31 @@ func TestChangesOfDifferentFieldsAreBothKept(t *testing.T) {
 		}
 		group.Wait()
 		b.Call(t.Context(), "GET", path, "").Want(t, 200, `"category":"other","name":"new"`)
+	})
+}
+
+func TestABoardComesToNoSchoolThatIsBeingDeleted(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		b := setup(t, url)
+		stale := board.New(b.db, func(context.Context, int64) (bool, error) { return true, nil }, time.Now)
+		kept, err := stale.Create(b.staff, board.Fields{Category: field.OfText("c"), Name: field.OfText("n"), SchoolID: field.OfInt(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.db.ExecContext(t.Context(), "UPDATE schools SET is_deleted = TRUE WHERE id = 2"); err != nil {
+			t.Fatal(err)
+		}
+		gone := board.Fields{Category: field.OfText("c"), Name: field.OfText("n"), SchoolID: field.OfInt(2)}
+		if _, err := stale.Create(b.staff, gone); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("added: %v", err)
+		}
+		if _, err := stale.Change(b.staff, kept.ID, gone, false, ""); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("moved: %v", err)
+		}
+		all, err := stale.All(t.Context())
+		if err != nil || len(all) != 1 || all[0].SchoolID != 1 {
+			t.Errorf("boards %+v, %v", all, err)
+		}
 	})
 }

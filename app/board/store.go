@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/uptrace/bun"
+
 	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/listing"
@@ -56,15 +58,43 @@ func (s store) get(ctx context.Context, id int64) (Board, error) {
 }
 
 func (s store) insert(ctx context.Context, board *Board) error {
-	if _, err := s.db.NewInsert().Model(board).Exec(ctx); err != nil {
-		return fmt.Errorf("adding a board: %w", err)
+	return s.db.RunInTx(ctx, func(ctx context.Context, tx database.Tx) error {
+		if _, err := tx.NewInsert().Model(board).Exec(ctx); err != nil {
+			return fmt.Errorf("adding a board: %w", err)
+		}
+		return requireSchool(ctx, tx, board.SchoolID)
+	})
+}
+
+// swap writes changed if the row is still old.
+func (s store) swap(ctx context.Context, old, changed Board) (done bool, err error) {
+	if changed.SchoolID == old.SchoolID {
+		return update(ctx, s.db.DB, old, changed)
+	}
+	err = s.db.RunInTx(ctx, func(ctx context.Context, tx database.Tx) error {
+		if done, err = update(ctx, tx, old, changed); err != nil {
+			return err
+		}
+		return requireSchool(ctx, tx, changed.SchoolID)
+	})
+	return done, err
+}
+
+// requireSchool fails when a school has been deleted. tx must have written a board of that school: by the foreign key the
+// school cannot go away then until tx ends.
+func requireSchool(ctx context.Context, tx database.Tx, id int64) error {
+	exists, err := tx.NewSelect().Table("schools").Where("id = ?", id).Where("NOT is_deleted").Exists(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for school %d: %w", id, err)
+	}
+	if !exists {
+		return fault.Field("school_id", noSuchSchool(id))
 	}
 	return nil
 }
 
-// swap writes changed if the row is still old.
-func (s store) swap(ctx context.Context, old, changed Board) (bool, error) {
-	result, err := s.db.NewUpdate().Model(&changed).Column("category", "name", "school_id", "is_deleted", "updated_at").
+func update(ctx context.Context, db bun.IDB, old, changed Board) (bool, error) {
+	result, err := db.NewUpdate().Model(&changed).Column("category", "name", "school_id", "is_deleted", "updated_at").
 		Where("id = ?", old.ID).Where("updated_at = ?", old.UpdatedAt).Where("NOT is_deleted").Exec(ctx)
 	if err != nil {
 		return false, fmt.Errorf("changing board %d: %w", old.ID, err)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/portico-web/portico/app/token"
 	"github.com/portico-web/portico/internal/database"
-	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/field"
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/internal/resource"
@@ -88,13 +87,6 @@ func (s *Schools) Delete(ctx context.Context, id int64, ifMatch string) error {
 		return err
 	}
 	_, err := s.revise(ctx, id, ifMatch, func(school *School) error {
-		used, err := s.store.hasBoards(ctx, id)
-		if err != nil {
-			return err
-		}
-		if used {
-			return fault.New(fault.Conflict, "This school still has boards.")
-		}
 		school.IsDeleted = true
 		return nil
 	})

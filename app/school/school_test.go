@@ -177,3 +177,32 @@ func TestSchoolsAreListedByNameAndFiltered(t *testing.T) {
 		b.Call(t.Context(), "GET", "/api/v1/schools/999", "", "Accept-Language", "ko-KR").Want(t, 404, `{"detail":"찾을 수 없습니다."}`)
 	})
 }
+
+func TestASchoolWaitsForTheBoardThatIsBeingAdded(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		b := setup(t, url)
+		for i := range 10 {
+			made := b.school(t, "school "+strconv.Itoa(i))
+			answered := make(chan func(), 1)
+			err := b.db.RunInTx(t.Context(), func(ctx context.Context, tx database.Tx) error {
+				board := map[string]any{"school_id": made.ID, "category": "c", "name": "n", "created_at": made.CreatedAt.Time, "updated_at": made.CreatedAt.Time}
+				if _, err := tx.NewInsert().Model(&board).Table("boards").Exec(ctx); err != nil {
+					return err
+				}
+				started := make(chan struct{})
+				go func() {
+					close(started)
+					got := b.Call(b.staff, "DELETE", "/api/v1/schools/"+strconv.FormatInt(made.ID, 10), "")
+					answered <- func() { got.Want(t, 409, "This school still has boards.") }
+				}()
+				<-started
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			(<-answered)()
+		}
+	})
+}

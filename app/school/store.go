@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/uptrace/bun"
+
 	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/listing"
@@ -61,12 +63,33 @@ func (s store) insert(ctx context.Context, school *School) error {
 	return nameTaken(err, "adding a school")
 }
 
-// swap writes changed if the row is still old. A deleted school gives its name free for another one.
-func (s store) swap(ctx context.Context, old, changed School) (bool, error) {
-	if changed.IsDeleted {
-		changed.SchoolName += " #" + strconv.FormatInt(old.ID, 10)
+// swap writes changed if the row is still old.
+func (s store) swap(ctx context.Context, old, changed School) (done bool, err error) {
+	if !changed.IsDeleted {
+		return update(ctx, s.db.DB, old, changed)
 	}
-	result, err := s.db.NewUpdate().Model(&changed).Column("school_name", "is_deleted", "updated_at").
+	changed.SchoolName += " #" + strconv.FormatInt(old.ID, 10) // the name is free for another school
+	err = s.db.RunInTx(ctx, func(ctx context.Context, tx database.Tx) error {
+		if s.db.IsPostgres() { // who is adding a board holds this row, by its foreign key
+			if _, err := tx.NewSelect().Model((*School)(nil)).Where("id = ?", old.ID).For("UPDATE").Exec(ctx); err != nil {
+				return fmt.Errorf("locking school %d: %w", old.ID, err)
+			}
+		}
+		used, err := tx.NewSelect().Table("boards").Where("school_id = ?", old.ID).Where("NOT is_deleted").Exists(ctx)
+		if err != nil {
+			return fmt.Errorf("looking for boards of school %d: %w", old.ID, err)
+		}
+		if used {
+			return fault.New(fault.Conflict, "This school still has boards.")
+		}
+		done, err = update(ctx, tx, old, changed)
+		return err
+	})
+	return done, err
+}
+
+func update(ctx context.Context, db bun.IDB, old, changed School) (bool, error) {
+	result, err := db.NewUpdate().Model(&changed).Column("school_name", "is_deleted", "updated_at").
 		Where("id = ?", old.ID).Where("updated_at = ?", old.UpdatedAt).Where("NOT is_deleted").Exec(ctx)
 	if err != nil {
 		return false, nameTaken(err, "changing a school")
@@ -84,12 +107,4 @@ func nameTaken(err error, doing string) error {
 	default:
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-}
-
-func (s store) hasBoards(ctx context.Context, id int64) (bool, error) {
-	used, err := s.db.NewSelect().Table("boards").Where("school_id = ?", id).Where("NOT is_deleted").Exists(ctx)
-	if err != nil {
-		return false, fmt.Errorf("looking for boards of school %d: %w", id, err)
-	}
-	return used, nil
 }
