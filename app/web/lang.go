@@ -22,10 +22,13 @@ func (p *Pages) switchLang(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, localPath(r.PostFormValue("next")), http.StatusSeeOther)
 }
 
+// maxPath bounds a path that goes into a header, in bytes.
+const maxPath = 2048
+
 // localPath is path if it leads to a page of this site and nowhere else, or "/".
 func localPath(path string) string {
 	parsed, err := url.Parse(path)
-	if err != nil || parsed.Scheme != "" || parsed.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
+	if err != nil || len(path) > maxPath || parsed.Scheme != "" || parsed.Host != "" || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") ||
 		strings.ContainsAny(path, "\\\r\n\t") {
 		return "/"
 	}

@@ -176,7 +176,7 @@ func TestASessionIsRenewedOnPages(t *testing.T) {
 func TestPagesLeadOnlyToThisSite(t *testing.T) {
 	t.Parallel()
 	s := serve(t, dbtest.SQLite(t))
-	for _, next := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "/\t/evil.example", "boards"} {
+	for _, next := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "/\t/evil.example", "boards", "/" + strings.Repeat("a", 3000)} {
 		b := s.browser(t)
 		b.open("/login/?next="+url.QueryEscape(next)).want(200, `name="next" value="/"`)
 		b.submit("/login/", "email", "admin@example.com", "password", password, "next", next).at("/").want(200, "Administrator")
