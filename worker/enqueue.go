@@ -36,7 +36,7 @@ func Enqueue(ctx context.Context, cfg Config, kind string, arguments []byte, del
 	if err := db.RequireMigrated(ctx, migrations.FS); err != nil {
 		return 0, err
 	}
-	client, err := queue.New(db, &river.Config{Logger: logging.Discard(), MaxAttempts: maxAttempts})
+	client, err := queue.New(db, &river.Config{Logger: logging.Discard()})
 	if err != nil {
 		return 0, err
 	}

@@ -34,8 +34,6 @@ const (
 	fetchCooldown = 5 * time.Millisecond
 	// jobs are kept for people to see for so long after their end.
 	keepCompleted, keepFailed = 24 * time.Hour, 14 * 24 * time.Hour
-	// maxAttempts of a job whose kind says nothing else; the waits between them add up to about six days.
-	maxAttempts = 20
 	// stopGrace is what cancelled jobs have left to return before the process no longer waits for them.
 	stopGrace = 5 * time.Second
 	// drainPages bounds how long requests to the dashboard may go on when the worker stops.
@@ -92,7 +90,7 @@ func New(ctx context.Context, cfg Config, around Surroundings) (_ *Worker, err e
 	w.client, err = queue.New(around.DB, &river.Config{
 		ID: newID(), Logger: quiet(around.Log), Workers: set.Workers(), Middleware: []rivertype.Middleware{tally},
 		Queues:        map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Concurrency}},
-		FetchCooldown: fetchCooldown, JobTimeout: cfg.JobTimeout, SoftStopTimeout: max(cfg.StopTimeout, time.Millisecond), MaxAttempts: maxAttempts,
+		FetchCooldown: fetchCooldown, JobTimeout: cfg.JobTimeout, SoftStopTimeout: max(cfg.StopTimeout, time.Millisecond),
 		CompletedJobRetentionPeriod: keepCompleted, CancelledJobRetentionPeriod: keepCompleted, DiscardedJobRetentionPeriod: keepFailed,
 		PeriodicJobs: []*river.PeriodicJob{jobs.PurgePeriodically()},
 	})

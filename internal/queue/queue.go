@@ -2,6 +2,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,11 +42,15 @@ type Client struct {
 	insertTx func(ctx context.Context, tx database.Tx, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 }
 
+// maxAttempts of a job whose kind says nothing else; the waits between them add up to about six days.
+const maxAttempts = 20
+
 // New makes a client on db. A config without Queues and Workers only enqueues. Every job enqueued carries the trace and
 // the request id of its context in its metadata. A client that works jobs can lose one to Rescue and then no longer
 // changes it.
 func New(db *database.DB, config *river.Config) (*Client, error) {
 	settings := *config
+	settings.MaxAttempts = cmp.Or(settings.MaxAttempts, maxAttempts)
 	fence := &fence{postgres: db.IsPostgres()}
 	settings.Middleware = append([]rivertype.Middleware{&originMiddleware{}, newOnceMiddleware()}, settings.Middleware...)
 	if db.IsPostgres() {
