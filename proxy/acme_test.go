@@ -79,7 +79,9 @@ func nameServer(t *testing.T) (address string) {
 	}
 	t.Cleanup(func() {
 		_ = server.Shutdown()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 	return server.Listener.Addr().String()
 }

@@ -66,7 +66,8 @@ type Proxy struct {
 	streams forward.Streams
 	current atomic.Pointer[state]
 
-	reloading sync.Mutex
+	reloading sync.Mutex // held by one reload at a time, and by the end
+	ended     bool       // guarded by reloading
 	certs     *certs.Manager
 	refused   atomic.Pointer[error] // why the file on disk is not what serves; nil when it is
 	inFlight  sync.WaitGroup
@@ -142,7 +143,7 @@ func (p *Proxy) RootCertificate() string {
 
 // Run serves until ctx ends, then drains: it stops accepting, ends event streams and upgraded connections, waits up to
 // limits.drain_timeout for other requests, and returns nil. What cannot be opened is told in one line that names it.
-func (p *Proxy) Run(ctx context.Context) (err error) {
+func (p *Proxy) Run(ctx context.Context) error {
 	if !p.started.CompareAndSwap(false, true) {
 		return errors.New("this edge ran already")
 	}
@@ -157,7 +158,7 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { p.current.Load().close() }()
+	defer p.end()
 	p.current.Store(running)
 	if err := p.openCertificates(ctx, cfg); err != nil {
 		return err
@@ -167,7 +168,7 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stopInternal()) }()
+	defer stopInternal()
 	stopControl, err := p.serveControl(ctx, cfg)
 	if err != nil {
 		return err
@@ -181,6 +182,14 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	close(p.ready)
 	p.log.Info("edge listens", "http", addrText(p.addrs.HTTP), "https", addrText(p.addrs.HTTPS), "http3", cfg.Listen.HTTP3, "internal", addrText(p.addrs.Internal))
 	return p.serve(ctx, listeners)
+}
+
+// end closes what the last configuration opened; no reload opens more.
+func (p *Proxy) end() {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	p.ended = true
+	p.current.Load().close()
 }
 
 func (p *Proxy) serve(ctx context.Context, listeners *server.Listeners) error {
@@ -216,9 +225,9 @@ func (c *Config) serverSettings() server.Settings {
 }
 
 // serveInternal serves the internal port; the function that comes back stops that and waits.
-func (p *Proxy) serveInternal(ctx context.Context, cfg *Config) (func() error, error) {
+func (p *Proxy) serveInternal(ctx context.Context, cfg *Config) (stop func(), err error) {
 	if cfg.Listen.Internal == "" {
-		return func() error { return nil }, nil
+		return func() {}, nil
 	}
 	listener, err := httpx.Listen("listen.internal", cfg.Listen.Internal)
 	if err != nil {
@@ -227,15 +236,15 @@ func (p *Proxy) serveInternal(ctx context.Context, cfg *Config) (func() error, e
 	p.addrs.Internal, _ = listener.Addr().(*net.TCPAddr)
 	// It answers, not ready, while the edge drains: so it does not end with ctx but when Run does.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stopped := make(chan error, 1)
+	stopped := make(chan struct{})
 	handler := httpx.Internal(p.options.Registry, p.options.Checks)
 	go func() {
-		stopped <- httpx.Serve(ctx, httpx.NewServer(ctx, handler, p.log), listener, time.Second)
+		defer close(stopped)
+		_ = httpx.Serve(ctx, httpx.NewServer(ctx, handler, p.log), listener, time.Second) // a scrape cut off is nobody's loss
 	}()
-	return func() error {
+	return func() {
 		cancel()
-		<-stopped // scrapes that outlive the edge are nobody's loss
-		return nil
+		<-stopped
 	}, nil
 }
 

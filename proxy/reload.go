@@ -17,6 +17,9 @@ func (p *Proxy) Reload(ctx context.Context) error {
 	default:
 		return errors.New("the edge does not run yet")
 	}
+	if p.ended {
+		return errors.New("the edge has stopped")
+	}
 	if p.options.ConfigPath == "" {
 		return errors.New("the edge was started without a configuration file to reload")
 	}

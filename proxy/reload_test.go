@@ -243,6 +243,18 @@ func TestStoppingFinishesWhatIsInFlight(t *testing.T) {
 	}
 }
 
+func TestAStoppedEdgeReloadsNothing(t *testing.T) {
+	t.Parallel()
+	e := start(t, site(named(t, "app"), root))
+	if err := e.stop(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, e.config, strings.Replace(site(named(t, "other"), root), "]}}", "], health: {interval: 1h}}}", 1))
+	if err := e.Reload(t.Context()); err == nil { // its probes would never end
+		t.Error("it does")
+	}
+}
+
 func TestStoppingDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
 	began := make(chan struct{})
