@@ -183,6 +183,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		"no key":             {nil, "SECRET_KEY is required"},
 		"public URL":         {[]string{secret, "PUBLIC_URL=example.com"}, "PUBLIC_URL"},
 		"lifetimes":          {[]string{secret, "ACCESS_TOKEN_LIFETIME=2h", "REFRESH_TOKEN_LIFETIME=1h"}, "REFRESH_TOKEN_LIFETIME"},
+		"no time to stop":    {[]string{secret, "STOP_TIMEOUT=-5s"}, "STOP_TIMEOUT"},
 		"mail":               {[]string{secret, "SMTP_URL=pigeon:"}, "SMTP_URL"},
 		"networks":           {[]string{secret, "MAILBOX_ALLOW=everyone"}, "MAILBOX_ALLOW"},
 		"older key is a key": {[]string{"DJANGO_SECRET_KEY=short"}, "SECRET_KEY"},

@@ -61,6 +61,9 @@ func LoadConfig(environ []string) (Config, error) {
 func (c *Config) check(complete bool) error {
 	var faults []error
 	if complete {
+		if c.StopTimeout <= 0 {
+			faults = append(faults, errors.New("STOP_TIMEOUT: must be positive, such as 30s"))
+		}
 		for i, key := range append([]string{c.SecretKey}, c.SecretKeyFallbacks...) {
 			if len(key) < 32 {
 				faults = append(faults, fmt.Errorf("%s: shorter than 32 bytes: make one with `openssl rand -base64 48`", []string{"SECRET_KEY", "SECRET_KEY_FALLBACKS"}[min(i, 1)]))
@@ -75,6 +78,9 @@ func (c *Config) check(complete bool) error {
 	}
 	if c.AccessTokenLifetime <= 0 || c.RefreshTokenLifetime < c.AccessTokenLifetime {
 		faults = append(faults, errors.New("ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME: must be positive, the second not shorter than the first"))
+	}
+	for i, host := range c.AllowedHosts {
+		c.AllowedHosts[i] = strings.TrimSpace(host)
 	}
 	if scheme, _, _ := strings.Cut(c.SMTPURL, ":"); c.SMTPURL != "" && scheme != "smtp" && scheme != "smtps" && scheme != "mailbox" {
 		faults = append(faults, errors.New("SMTP_URL: use smtp://user:password@host:587, smtps://…, or mailbox: for the built-in mailbox"))

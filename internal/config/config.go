@@ -5,10 +5,12 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -63,12 +65,27 @@ func parse(dst any, values map[string]string) []error {
 		if missing, ok := errors.AsType[env.VarIsNotSetError](fault); ok {
 			faults = append(faults, fmt.Errorf("%s is required and not set", missing.Key))
 		} else if broken, ok := errors.AsType[env.ParseError](fault); ok {
-			faults = append(faults, fmt.Errorf("%s: %w", variableOf(reflect.TypeOf(dst).Elem(), broken.Name), broken.Err))
+			faults = append(faults, fmt.Errorf("%s: %w%s", variableOf(reflect.TypeOf(dst).Elem(), broken.Name), broken.Err, wayOut(broken.Type)))
 		} else {
 			faults = append(faults, fault)
 		}
 	}
 	return faults
+}
+
+// wayOut says what a value of this type looks like.
+func wayOut(kind reflect.Type) string {
+	switch kind {
+	case reflect.TypeFor[bool]():
+		return ": use true or false"
+	case reflect.TypeFor[int]():
+		return ": use a whole number"
+	case reflect.TypeFor[time.Duration]():
+		return ": use a time such as 30s, 15m or 336h"
+	case reflect.TypeFor[[]netip.Prefix]():
+		return ": use networks such as 10.0.0.0/8,203.0.113.7/32"
+	}
+	return ""
 }
 
 // variableOf finds the environment variable behind the struct field that the parser names.

@@ -19,6 +19,7 @@ type settings struct {
 	Nested  nested
 	Secret  string         `env:"TEST_SECRET,required"`
 	Timeout time.Duration  `env:"TEST_TIMEOUT" envDefault:"1s"`
+	Flag    bool           `env:"TEST_FLAG"`
 	Trusted []netip.Prefix `env:"TEST_TRUSTED" envDefault:"127.0.0.0/8"`
 }
 
@@ -50,8 +51,11 @@ func TestEnvironmentTellsAllFaultsByVariable(t *testing.T) {
 		want    []string
 	}{
 		"missing and malformed together": {
-			[]string{"TEST_PORT=many", "TEST_TIMEOUT=soon", "TEST_TRUSTED=10.0.0.0/99"},
-			[]string{"TEST_SECRET is required", "TEST_PORT:", "TEST_TIMEOUT:", "TEST_TRUSTED:"},
+			[]string{"TEST_PORT=many", "TEST_TIMEOUT=soon", "TEST_TRUSTED=10.0.0.0/99", "TEST_FLAG=maybe"},
+			[]string{
+				"TEST_SECRET is required", "TEST_PORT:", "use a whole number", "TEST_TIMEOUT:", "use a time such as",
+				"TEST_TRUSTED:", "use networks such as", "TEST_FLAG:", "use true or false",
+			},
 		},
 		"value and file":  {[]string{"TEST_SECRET=a", "TEST_SECRET_FILE=/b"}, []string{"TEST_SECRET and TEST_SECRET_FILE are both set"}},
 		"file is missing": {[]string{"TEST_SECRET_FILE=/does/not/exist"}, []string{"TEST_SECRET_FILE: open /does/not/exist"}},

@@ -71,7 +71,7 @@ func openPostgres(ctx context.Context, rawURL string, maxConns int) (*DB, error)
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("DATABASE_URL: cannot reach PostgreSQL at %s, database %q (%s): is it running, and are user and password right?",
-			address(config.ConnConfig), config.ConnConfig.Database, firstLine(rootCause(err)))
+			address(config.ConnConfig), config.ConnConfig.Database, lastLine(rootCause(err)))
 	}
 	return &DB{DB: bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New()), Pool: pool}, nil
 }
@@ -80,10 +80,11 @@ func address(config *pgx.ConnConfig) string {
 	return fmt.Sprintf("%s:%d", config.Host, config.Port)
 }
 
-// firstLine is an error's text up to its first line's end: PostgreSQL's driver tells one failure a line for each address tried.
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
+// lastLine is the last line of an error's text: PostgreSQL's driver tells one failure a line for each way it tried, with TLS
+// first, and the last one got furthest.
+func lastLine(err error) string {
+	text := strings.TrimSpace(err.Error())
+	return strings.TrimSpace(text[strings.LastIndex(text, "\n")+1:])
 }
 
 // rootCause is the innermost error of a single chain: the drivers wrap with whole connection strings.

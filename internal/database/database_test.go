@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,6 +92,19 @@ func TestTransactionKeepsAllOrNothing(t *testing.T) {
 			t.Errorf("kept %q", got)
 		}
 	})
+}
+
+func TestDatabaseThatIsMissingIsNamed(t *testing.T) {
+	t.Parallel()
+	address, err := url.Parse(dbtest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Path = "/absent"
+	_, err = database.Open(t.Context(), address.String(), 0)
+	if err == nil || !strings.Contains(err.Error(), `database "absent" does not exist`) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v does not say what is missing in one line", err)
+	}
 }
 
 func TestNobodyElseMayReadTheFilesOfSQLite(t *testing.T) {
