@@ -83,7 +83,7 @@ func add[I, O any](r registrar, tag, route string, status int, handler func(cont
 	method, path, _ := strings.Cut(route, " ")
 	operation := huma.Operation{
 		OperationID: operationID(method, path), Method: method, Path: path, Tags: []string{tag},
-		Summary: summary, DefaultStatus: status, MaxBodyBytes: maxBody,
+		Summary: summary, DefaultStatus: status, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
 		Responses: map[string]*huma.Response{}, Errors: errorsOf(method),
 		// The endpoints of the earlier systems ignore what they do not know, as Django REST framework does.
 		RejectUnknownQueryParameters: strings.HasPrefix(path, "/api/"),

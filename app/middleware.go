@@ -4,13 +4,18 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/httpx"
 )
 
-// maxBody bounds a request's body, in bytes.
-const maxBody = 1 << 20
+const (
+	// maxBody bounds a request's body, in bytes.
+	maxBody = 1 << 20
+	// bodyTimeout bounds how long a body may take to arrive.
+	bodyTimeout = 30 * time.Second
+)
 
 // limitBody answers 413 to a request that announces too large a body, and cuts off one that grows past the bound unannounced.
 func (a *App) limitBody(next http.Handler) http.Handler {
@@ -18,6 +23,9 @@ func (a *App) limitBody(next http.Handler) http.Handler {
 		if r.ContentLength > maxBody {
 			httpx.WriteError(w, r, a.log, fault.New(fault.TooLarge, "Request body is too large."))
 			return
+		}
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // a writer of tests has none
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
