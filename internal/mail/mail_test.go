@@ -80,7 +80,12 @@ func TestSMTPTellsPermanentFromTemporary(t *testing.T) {
 		"wants a login":               {map[string]string{"MAIL": "530 5.7.0 authentication required"}, false},
 		"hangs up":                    {map[string]string{"DATA": ""}, false},
 		"not now":                     {map[string]string{"EHLO": "421 too busy", "HELO": "421 too busy"}, false},
+		"sender refused":              {map[string]string{"MAIL": "550 5.7.1 not from here"}, false},
+		"talks nonsense":              {map[string]string{"MAIL": "\x00\xff what?"}, false},
+		"knows no NOOP":               {map[string]string{"NOOP": "502 5.5.1 what?"}, false},
 		"accepts and forgets to part": {map[string]string{"QUIT": ""}, false},
+		"accepts and hangs up":        {map[string]string{"RSET": ""}, false},
+		"accepts and fails to reset":  {map[string]string{"RSET": "500 5.5.1 what?"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

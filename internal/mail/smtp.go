@@ -84,7 +84,7 @@ func isLocal(host string) bool {
 }
 
 // Send delivers message. What the server refuses for good (5xx to the recipient or the content) is permanent; an unreachable
-// server, 4xx, and a refused password, which the operator mends, are not.
+// server, 4xx, and a refused password or sender, which the operator mends, are not.
 func (s *smtpSender) Send(ctx context.Context, message Message) error {
 	if err := message.check(); err != nil {
 		return err
@@ -118,10 +118,11 @@ func (s *smtpSender) Send(ctx context.Context, message Message) error {
 	if err != nil {
 		return fmt.Errorf("reaching the mail server %s: %w", s.host, err)
 	}
-	if err := client.SendWithSMTPClient(connection, letter); err != nil {
+	// Once the message is accepted, nothing that goes wrong after it may send it again.
+	if err := client.SendWithSMTPClient(connection, letter); err != nil && !letter.IsDelivered() {
 		return sendError(ctx, err)
 	}
-	_ = client.CloseWithSMTPClient(connection) // the message is accepted: a broken farewell must not send it again
+	_ = client.CloseWithSMTPClient(connection)
 	return nil
 }
 
@@ -139,7 +140,8 @@ func sendError(ctx context.Context, err error) error {
 	wrapped := fmt.Errorf("handing the message to the mail server: %w", err)
 	refused, ok := errors.AsType[*gomail.SendError](err)
 	wantsLogin := []int{530, 534, 535, 538} // RFC 4954 section 6
-	if ok && refused.ErrorCode() >= 500 && !slices.Contains(wantsLogin, refused.ErrorCode()) {
+	ofMessage := []gomail.SendErrReason{gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose}
+	if ok && slices.Contains(ofMessage, refused.Reason) && refused.ErrorCode() >= 500 && !slices.Contains(wantsLogin, refused.ErrorCode()) {
 		return Permanent(wrapped)
 	}
 	return wrapped
