@@ -23,7 +23,7 @@ func observe(registry *prometheus.Registry, log *slog.Logger, next http.Handler)
 		elapsed := time.Since(started)
 		durations.WithLabelValues(knownMethod(r.Method), strconv.Itoa(recorder.status/100)+"xx").Observe(elapsed.Seconds())
 		log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", recorder.status,
-			"duration_ms", float64(elapsed.Microseconds())/1000, "request_id", w.Header().Get("X-Request-Id"))
+			"duration_ms", float64(elapsed.Microseconds())/1000)
 	})
 }
 
