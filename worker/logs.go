@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"strings"
 )
 
 // quiet is log for River: what it says of every job that fails is a line of ours already, so that its talk counts as debug
@@ -19,6 +20,16 @@ func (h quietHandler) Enabled(ctx context.Context, level slog.Level) bool {
 
 func (h quietHandler) Handle(ctx context.Context, record slog.Record) error {
 	record.Level = lowered(record.Level)
+	record.Attrs(func(attr slog.Attr) bool {
+		if attr.Key == "error" && strings.HasSuffix(attr.Value.String(), context.Canceled.Error()) {
+			record.Level = slog.LevelDebug // what an orderly stop interrupts is no failure
+			return false
+		}
+		return true
+	})
+	if !h.Handler.Enabled(ctx, record.Level) {
+		return nil
+	}
 	return h.Handler.Handle(ctx, record)
 }
 
