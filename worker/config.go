@@ -28,6 +28,10 @@ type Config struct {
 	// StopTimeout is how long running jobs may go on after SIGTERM before they are cancelled.
 	StopTimeout time.Duration `env:"WORKER_STOP_TIMEOUT" envDefault:"30s"`
 
+	// OutcomeTimeout is how long the outcome of a job that ended may take to be written before the job is given out again; 0
+	// takes a minute, within which the queue has either written it or given up.
+	OutcomeTimeout time.Duration
+
 	SMTPURL   string `env:"SMTP_URL"`
 	MailFrom  string `env:"MAIL_FROM"`
 	PublicURL string `env:"PUBLIC_URL" envDefault:"https://localhost"`
@@ -78,6 +82,9 @@ func (c *Config) complete(db *database.DB, log *slog.Logger) {
 	}
 	if c.JobTimeout == 0 {
 		c.JobTimeout = time.Minute
+	}
+	if c.OutcomeTimeout == 0 {
+		c.OutcomeTimeout = time.Minute
 	}
 	if c.PublicURL == "" {
 		c.PublicURL = "https://localhost"

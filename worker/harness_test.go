@@ -136,6 +136,12 @@ const nobody = "FLOWER_BASIC_AUTH="
 // start runs a worker with hold worked by h, or by nobody for nil. settings are NAME=value.
 func (p *platform) start(t testing.TB, h *hands, settings ...string) *running {
 	t.Helper()
+	return p.startWith(t, h, func(*worker.Config) {}, settings...)
+}
+
+// startWith is start with a change to the configuration that no setting makes.
+func (p *platform) startWith(t testing.TB, h *hands, change func(*worker.Config), settings ...string) *running {
+	t.Helper()
 	environ := []string{"SMTP_URL=mailbox:", "LISTEN=127.0.0.1:0", "WORKER_STOP_TIMEOUT=200ms"}
 	if !slices.Contains(settings, nobody) {
 		environ = append(environ, "FLOWER_BASIC_AUTH=other:x,"+user+":"+password)
@@ -144,6 +150,7 @@ func (p *platform) start(t testing.TB, h *hands, settings ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(&cfg)
 	around := surroundings(p, h)
 	w, err := worker.New(t.Context(), cfg, around)
 	if err != nil {

@@ -22,6 +22,10 @@ const (
 	settleFor = 3 * time.Second
 	// beatTimeout bounds one heartbeat and one rescue.
 	beatTimeout = 4 * time.Second
+	// unsteady is the gap in this worker's own heartbeat from which on others, disturbed by the same cause, may look dead.
+	unsteady = fleet.StaleAfter - 2*beatEvery
+	// maxAudited bounds how many jobs one audit rescues.
+	maxAudited = 500
 )
 
 // pulse is a worker's heartbeat, and its watch over the others'.
@@ -32,11 +36,18 @@ type pulse struct {
 	self   fleet.Worker
 	log    *slog.Logger
 
+	// outcomeTimeout is how long the outcome of a job that ended here may take to be written.
+	outcomeTimeout time.Duration
+
 	lastBeat atomic.Pointer[time.Time]
+	begun    time.Time // when the writing of the last heartbeat began
+	beaten   time.Time // what it says, by the database's clock
 	failing  bool
 	silent   bool      // others may have taken our jobs, and we have not looked yet
 	steady   time.Time // since when the heart beats without a gap
 	pruned   time.Time
+	audited  time.Time
+	ended    map[queue.Lost]time.Time // jobs that ended here and still run by the database, since when that is known
 }
 
 // row is the worker's row as it would be written now.
@@ -84,6 +95,10 @@ func (p *pulse) tick(ctx context.Context) {
 		return
 	}
 	p.rescue(ctx)
+	if time.Since(p.audited) > p.outcomeTimeout/6 {
+		p.audited = time.Now()
+		p.audit(ctx)
+	}
 	if time.Since(p.pruned) > pruneEvery {
 		p.pruned = time.Now()
 		if err := p.fleet.Prune(ctx); err != nil {
@@ -94,20 +109,29 @@ func (p *pulse) tick(ctx context.Context) {
 
 // beat writes the heartbeat. After a silence so long that others may have acted on it, this worker drops what it lost.
 func (p *pulse) beat(ctx context.Context) error {
-	if err := p.fleet.Beat(ctx, p.row()); err != nil {
+	begun := time.Now()
+	at, err := p.fleet.Beat(ctx, p.row())
+	if err != nil {
 		return err
 	}
+	now := time.Now()
+	if p.lastBeat.Swap(&now) == nil {
+		p.steady = now
+	} else {
+		// What others saw is at most the time from before the last write until after this one, unless their clock was set.
+		gap := max(now.Sub(p.begun), at.Sub(p.beaten).Abs())
+		if p.failing || gap >= unsteady {
+			p.steady = now
+		}
+		if gap >= fleet.StaleAfter {
+			p.silent = true
+			p.log.Warn("this worker was silent for so long that others took it for dead", "silence", gap.Round(time.Millisecond).String())
+		}
+	}
+	p.begun, p.beaten = begun, at
 	if p.failing {
 		p.failing = false
 		p.log.Info("the heart beats again")
-	}
-	now := time.Now()
-	last := p.lastBeat.Swap(&now)
-	if last == nil {
-		p.steady = now
-	} else if silence := now.Sub(*last); silence >= fleet.StaleAfter {
-		p.steady, p.silent = now, true
-		p.log.Warn("this worker was silent for so long that others took it for dead", "silence", silence.Round(time.Millisecond).String())
 	}
 	if p.silent {
 		return p.dropLost(ctx)
@@ -142,6 +166,42 @@ func (p *pulse) rescue(ctx context.Context) {
 	}
 	if err != nil && ctx.Err() == nil {
 		p.log.Warn("jobs of lost workers could not be rescued", "error", err)
+	}
+}
+
+// audit rescues jobs whose outcome was never written: the queue gives up on that after some seconds without the database, and
+// nobody else would take a job from a worker that is alive.
+func (p *pulse) audit(ctx context.Context) {
+	held, err := p.fleet.Held(ctx, p.self.ID)
+	if err != nil {
+		p.log.Warn("whether all outcomes of jobs were written could not be found out", "error", err)
+		return
+	}
+	here := map[int64]bool{}
+	for _, job := range p.tally.mine() {
+		here[job.ID] = true
+	}
+	ended := map[queue.Lost]time.Time{}
+	var lost []queue.Lost
+	for _, job := range held {
+		if here[job.ID] {
+			continue
+		}
+		since, known := p.ended[job]
+		if !known {
+			since = time.Now()
+		}
+		ended[job] = since
+		if time.Since(since) >= p.outcomeTimeout && len(lost) < maxAudited {
+			lost = append(lost, job)
+		}
+	}
+	p.ended = ended
+	rescued, err := p.client.Rescue(ctx, lost)
+	if err != nil {
+		p.log.Warn("jobs whose outcome was never written could not be rescued", "error", err)
+	} else if len(lost) > 0 {
+		p.log.Warn("jobs whose outcome was never written were rescued", "retried", rescued.Retried, "discarded", rescued.Discarded, "cancelled", rescued.Cancelled)
 	}
 }
 

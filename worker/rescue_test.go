@@ -11,6 +11,8 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/portico-web/portico/worker"
 )
 
 func TestJobOfAKilledWorkerRunsAgain(t *testing.T) {
@@ -148,5 +150,73 @@ func TestStoppingWorkerCancelsWhatDoesNotFinishInTime(t *testing.T) {
 		if job := p.job(t, id); job.State != rivertype.JobStateAvailable || job.Attempt != 0 || len(job.Errors) != 0 {
 			t.Errorf("the job is %s after %d attempts with %d errors, want it available as if it had not begun", job.State, job.Attempt, len(job.Errors))
 		}
+	})
+}
+
+// again waits for the execution of a job that was rescued.
+func again(t *testing.T, h *hands) *execution {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	select {
+	case run := <-h.began:
+		return run
+	case <-ctx.Done():
+		t.Fatal("after 30 seconds the job has not run again")
+		return nil
+	}
+}
+
+func TestJobWhoseOutcomeWasNeverWrittenRunsAgain(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p *platform) {
+		h := newHands()
+		w := p.startWith(t, h, func(cfg *worker.Config) { cfg.OutcomeTimeout = 100 * time.Millisecond })
+		id, busy := p.enqueue(t, hold{"never"}, nil), p.enqueue(t, hold{"never"}, nil)
+		runs := map[int64]*execution{}
+		for range 2 {
+			run := <-h.began
+			runs[run.job.ID] = run
+		}
+		runs[id].outcome <- nil
+		w.await(t, id, "SUCCESS")
+		// As the queue leaves a job when the database does not answer for so long that it gives up.
+		if _, err := p.db.NewRaw("UPDATE river_job SET state = 'running', finalized_at = NULL WHERE id = ?", id).Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run := again(t, h)
+		if run.job.ID != id || run.job.Attempt != 2 {
+			t.Errorf("job %d runs in attempt %d, want job %d in attempt 2", run.job.ID, run.job.Attempt, id)
+		}
+		run.outcome <- nil
+		w.await(t, id, "SUCCESS")
+		if job := p.job(t, busy); job.Attempt != 1 || job.State != rivertype.JobStateRunning {
+			t.Errorf("the job that runs all the time is %s in attempt %d, want it left alone", job.State, job.Attempt)
+		}
+	})
+}
+
+func TestHeartbeatFromTheFutureKeepsNoJob(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p *platform) {
+		id := p.enqueue(t, hold{"never"}, nil)
+		attemptedBy := `'["gone"]'`
+		if p.db.IsPostgres() {
+			attemptedBy = "ARRAY['gone']"
+		}
+		later := time.Now().UTC().Add(time.Hour)
+		for _, change := range []string{
+			"UPDATE river_job SET state = 'running', attempt = 1, attempted_at = created_at, attempted_by = " + attemptedBy,
+			"INSERT INTO workers (id, host, pid, version, queues, concurrency, started_at, heartbeat_at) VALUES ('gone', 'h', 1, 'v', '[]', 1, ?0, ?0)",
+		} {
+			if _, err := p.db.NewRaw(change, later).Exec(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := newHands()
+		w := p.start(t, h)
+		run := again(t, h)
+		run.outcome <- nil
+		w.await(t, id, "SUCCESS")
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// Lost is a job whose worker is gone: the attempt that will never end.
+// Lost is an attempt of a job whose end nobody will tell any more, mostly because its worker is gone.
 type Lost struct {
 	ID      int64  `json:"id"`
 	Attempt int    `json:"attempt"`
@@ -75,7 +75,7 @@ func (c *Client) Rescue(ctx context.Context, lost []Lost) (Rescued, error) {
 		}
 		state, delay := job.decide()
 		failure, err := json.Marshal(rivertype.AttemptError{
-			At: now, Attempt: job.Attempt, Error: fmt.Sprintf("worker %s was lost while it ran this job", job.Worker),
+			At: now, Attempt: job.Attempt, Error: fmt.Sprintf("worker %s never told the end of this attempt", job.Worker),
 		})
 		if err != nil {
 			return rescued, err

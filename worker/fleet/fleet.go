@@ -96,26 +96,28 @@ func (f *Fleet) ago(age time.Duration) schema.QueryWithArgs {
 	return bun.SafeQuery("?", time.Now().UTC().Add(-age))
 }
 
-// Beat writes w's row with a heartbeat of now, making it if it is not there.
-func (f *Fleet) Beat(ctx context.Context, w Worker) error {
-	now := f.ago(0)
-	_, err := f.db.NewRaw(`INSERT INTO workers (id, host, pid, version, queues, concurrency, running, processed, succeeded, failed, retried,
+// Beat writes w's row with a heartbeat of now, making it if it is not there, and returns that moment by the clock by which the
+// others tell its age.
+func (f *Fleet) Beat(ctx context.Context, w Worker) (time.Time, error) {
+	var at time.Time
+	err := f.db.NewRaw(`INSERT INTO workers (id, host, pid, version, queues, concurrency, running, processed, succeeded, failed, retried,
 	load1, load5, load15, started_at, heartbeat_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET running = excluded.running, processed = excluded.processed, succeeded = excluded.succeeded,
 	failed = excluded.failed, retried = excluded.retried, load1 = excluded.load1, load5 = excluded.load5, load15 = excluded.load15,
-	heartbeat_at = excluded.heartbeat_at`,
+	heartbeat_at = excluded.heartbeat_at
+RETURNING heartbeat_at`,
 		w.ID, w.Host, w.PID, w.Version, w.Queues, w.Concurrency, w.Running, w.Processed, w.Succeeded, w.Failed, w.Retried,
-		w.Load1, w.Load5, w.Load15, w.StartedAt.UTC(), now).Exec(ctx)
+		w.Load1, w.Load5, w.Load15, w.StartedAt.UTC(), f.ago(0)).Scan(ctx, &at)
 	if err != nil {
-		return fmt.Errorf("writing the heartbeat: %w", err)
+		return at, fmt.Errorf("writing the heartbeat: %w", err)
 	}
-	return nil
+	return at, nil
 }
 
 // Stopped notes that a worker ended in an orderly way: what it still has in hand may be taken at once.
 func (f *Fleet) Stopped(ctx context.Context, w Worker) error {
-	if err := f.Beat(ctx, w); err != nil {
+	if _, err := f.Beat(ctx, w); err != nil {
 		return err
 	}
 	if _, err := f.db.NewRaw("UPDATE workers SET stopped_at = ? WHERE id = ?", f.ago(0), w.ID).Exec(ctx); err != nil {
@@ -132,12 +134,13 @@ func (f *Fleet) Prune(ctx context.Context) error {
 	return nil
 }
 
-const columns = "*, (stopped_at IS NULL AND heartbeat_at >= ?) AS online"
+// A heartbeat from the future is of a worker that ended before the clock was set back.
+const columns = "*, (stopped_at IS NULL AND heartbeat_at BETWEEN ? AND ?) AS online"
 
 // List returns all workers known, those online first, at most 1,000.
 func (f *Fleet) List(ctx context.Context) ([]Worker, error) {
 	var workers []Worker
-	err := f.db.NewRaw("SELECT "+columns+" FROM workers ORDER BY online DESC, id LIMIT 1000", f.ago(StaleAfter)).Scan(ctx, &workers)
+	err := f.db.NewRaw("SELECT "+columns+" FROM workers ORDER BY online DESC, id LIMIT 1000", f.ago(StaleAfter), f.ago(-StaleAfter)).Scan(ctx, &workers)
 	if err != nil {
 		return nil, fmt.Errorf("listing the workers: %w", err)
 	}
@@ -147,7 +150,7 @@ func (f *Fleet) List(ctx context.Context) ([]Worker, error) {
 // Get returns the worker with this id and whether there is one.
 func (f *Fleet) Get(ctx context.Context, id string) (Worker, bool, error) {
 	var w Worker
-	err := f.db.NewRaw("SELECT "+columns+" FROM workers WHERE id = ?", f.ago(StaleAfter), id).Scan(ctx, &w)
+	err := f.db.NewRaw("SELECT "+columns+" FROM workers WHERE id = ?", f.ago(StaleAfter), f.ago(-StaleAfter), id).Scan(ctx, &w)
 	if errors.Is(err, sql.ErrNoRows) {
 		return w, false, nil
 	}
@@ -160,21 +163,38 @@ func (f *Fleet) Get(ctx context.Context, id string) (Worker, bool, error) {
 const lost = `SELECT j.id, j.attempt, j.worker FROM (
 	SELECT id, attempt, attempted_at, %s AS worker FROM river_job WHERE state = 'running'
 ) AS j LEFT JOIN workers AS w ON w.id = j.worker
-WHERE w.stopped_at IS NOT NULL OR w.heartbeat_at < ? OR (w.id IS NULL AND j.attempted_at < ?)
+WHERE w.stopped_at IS NOT NULL OR w.heartbeat_at NOT BETWEEN ? AND ? OR (w.id IS NULL AND j.attempted_at < ?)
 ORDER BY j.id LIMIT ?`
 
 // Lost finds the jobs that are running according to the queue, while their worker has stopped, fell silent, or never was.
 func (f *Fleet) Lost(ctx context.Context) ([]queue.Lost, error) {
-	worker, claimed := "attempted_by ->> '$[#-1]'", bun.SafeQuery("strftime('%Y-%m-%d %H:%M:%f', 'now', ?)", fmt.Sprintf("-%.3f seconds", StaleAfter.Seconds()))
+	claimed := bun.SafeQuery("strftime('%Y-%m-%d %H:%M:%f', 'now', ?)", fmt.Sprintf("-%.3f seconds", StaleAfter.Seconds()))
 	if f.own != nil {
-		worker, claimed = "attempted_by[array_upper(attempted_by, 1)]", f.ago(StaleAfter)
+		claimed = f.ago(StaleAfter)
 	}
+	return f.jobs(ctx, fmt.Sprintf(lost, f.lastWorker()), f.ago(StaleAfter), f.ago(-StaleAfter), claimed, maxLost)
+}
+
+// Held finds the jobs that are running in the hands of worker id, according to the queue.
+func (f *Fleet) Held(ctx context.Context, id string) ([]queue.Lost, error) {
+	return f.jobs(ctx, "SELECT id, attempt, ? AS worker FROM river_job WHERE state = 'running' AND "+f.lastWorker()+" = ?", id, id)
+}
+
+// lastWorker is the worker of a job's last attempt, as SQL.
+func (f *Fleet) lastWorker() string {
+	if f.own != nil {
+		return "attempted_by[array_upper(attempted_by, 1)]"
+	}
+	return "attempted_by ->> '$[#-1]'"
+}
+
+func (f *Fleet) jobs(ctx context.Context, query string, args ...any) ([]queue.Lost, error) {
 	var rows []struct {
 		ID      int64  `bun:"id"`
 		Attempt int    `bun:"attempt"`
 		Worker  string `bun:"worker"`
 	}
-	if err := f.db.NewRaw(fmt.Sprintf(lost, worker), f.ago(StaleAfter), claimed, maxLost).Scan(ctx, &rows); err != nil {
+	if err := f.db.NewRaw(query, args...).Scan(ctx, &rows); err != nil {
 		return nil, fmt.Errorf("looking for lost jobs: %w", err)
 	}
 	found := make([]queue.Lost, len(rows))
