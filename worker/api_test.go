@@ -265,10 +265,22 @@ func TestBadInputGetsAJSONAnswer(t *testing.T) {
 		{"GET", "/api/tasks?sort_by=id%3BDROP", "", 400, "sort_by"},
 		{"GET", "/api/tasks?received_start=yesterday", "", 400, "received_start"},
 		{"GET", "/api/tasks?search=" + strings.Repeat("x", 300), "", 400, "search"},
-		{"GET", "/api/tasks?search=%00%27%22%5C%25", "", 200, "{}"},
+		{"GET", "/api/tasks?search=%27%22%5C%25%FF", "", 200, "{}"},
+		{"GET", "/api/tasks?search=%00", "", 400, "Null"},
+		{"GET", "/api/tasks?taskname=%00", "", 400, "Null"},
+		{"GET", "/api/tasks?workername=%00", "", 400, "Null"},
+		{"POST", "/api/task/async-apply/test.hold", `{"kwargs": {"name": "\u0000"}}`, 400, "Null"},
+		{"POST", "/api/task/async-apply/test.hold", `{"kwargs": {"name": "\\\u0000"}}`, 400, "Null"},
+		{"POST", "/api/task/async-apply/test.hold", `{"kwargs": {"name": "\\u0000"}}`, 200, "PENDING"},
+		{"POST", "/api/tasks", "", 405, "detail"},
+		{"GET", "/api/task/async-apply/test.hold", "", 405, "detail"},
+		{"DELETE", "/api/workers", "", 405, "detail"},
 		{"GET", "/api/tasks?offset=999999999&limit=999999999", "", 200, "{}"},
 	} {
 		a := r.request(t, test.method, test.path, test.body)
+		if allow := a.header.Get("Allow"); (allow != "") != (test.want == http.StatusMethodNotAllowed) {
+			t.Errorf("%s %s: %d with Allow: %q", test.method, test.path, a.status, allow)
+		}
 		if a.status != test.want || !strings.Contains(a.body, test.about) || !strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 			t.Errorf("%s %.80s %.60s: %d %.200s; want %d about %q", test.method, test.path, test.body, a.status, a.body, test.want, test.about)
 		}
@@ -307,6 +319,30 @@ func TestNewsReachOpenPagesAndStreamsEndWithTheWorker(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestPageThatJoinsOthersIsToldToLoadEverything(t *testing.T) {
+	t.Parallel()
+	r := newPlatform(t, dbtest.SQLite(t)).start(t, nil)
+	for range 3 {
+		events := r.stream(t)
+		if hello, first := <-events, <-events; hello.name != "hello" || first.name != "change" || !strings.Contains(first.data, `"more":true`) {
+			t.Errorf("the stream begins with %+v and %+v, want hello and a change that says more", hello, first)
+		}
+	}
+}
+
+func TestPagesAnswerOddAddressesWithoutFailing(t *testing.T) {
+	t.Parallel()
+	r := newPlatform(t, dbtest.SQLite(t)).start(t, nil)
+	for path, want := range map[string]int{"/worker/%00": 400, "/tasks?workername=%00": 400, "/worker/%ff": 404, "/task/%00": 400, "/nothing": 404} {
+		if a := r.get(t, path); a.status != want || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+			t.Errorf("%s: %d, want a page with %d", path, a.status, want)
+		}
+	}
+	if a := r.request(t, http.MethodDelete, "/tasks", ""); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("DELETE /tasks: %d, Allow %q", a.status, a.header.Get("Allow"))
+	}
 }
 
 func TestPagesShowHostileArgumentsAsTextAndNoSecrets(t *testing.T) {

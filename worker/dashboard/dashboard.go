@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/httpx"
@@ -73,7 +74,7 @@ func (d *Dashboard) Handler() http.Handler {
 	protected := http.NewServeMux()
 	d.routes(protected)
 	mux := http.NewServeMux()
-	mux.Handle(Prefix+"/", secure(d.authenticate(d.withLang(protected))))
+	mux.Handle(Prefix+"/", secure(d.authenticate(d.withLang(d.routed(protected)))))
 	mux.HandleFunc("GET "+Prefix, func(w http.ResponseWriter, r *http.Request) {
 		target := Prefix + "/"
 		if r.URL.RawQuery != "" {
@@ -118,8 +119,37 @@ func (d *Dashboard) routes(mux *http.ServeMux) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("OK"))
 	})
-	mux.HandleFunc(Prefix+"/api/", d.answer(func(*http.Request) (any, error) { return nil, fault.New(fault.NotFound, "Not found.") }))
-	mux.HandleFunc(Prefix+"/", d.answerPage(func(http.ResponseWriter, *http.Request) error { return fault.New(fault.NotFound, "Not found.") }))
+}
+
+// routed refuses what mux has no handler for, and null characters, which no database takes.
+func (d *Dashboard) routed(mux *http.ServeMux) http.Handler {
+	known := func(r *http.Request) bool {
+		_, pattern := mux.Handler(r)
+		return pattern != ""
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refusal := fault.New(fault.NotFound, "Not found.")
+		switch {
+		case strings.Contains(r.URL.Path, "\x00") || strings.Contains(r.URL.RawQuery, "%00"):
+			refusal = fault.New(fault.Invalid, "Null characters are not allowed.")
+		case known(r):
+			mux.ServeHTTP(w, r)
+			return
+		default:
+			for method, allow := range map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"} {
+				other := r.Clone(r.Context())
+				if other.Method = method; known(other) {
+					w.Header().Set("Allow", allow)
+					refusal = fault.New(fault.MethodNotAllowed, "This method is not allowed here.")
+				}
+			}
+		}
+		if strings.HasPrefix(r.URL.Path, Prefix+"/api/") {
+			d.fail(w, r, refusal)
+			return
+		}
+		d.answerPage(func(http.ResponseWriter, *http.Request) error { return refusal })(w, r)
+	})
 }
 
 // secure sets what keeps a page from being framed, sniffed, stored, or made to load anything from elsewhere.

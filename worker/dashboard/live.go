@@ -71,6 +71,9 @@ func newLive(client *queue.Client, members *fleet.Fleet, log *slog.Logger) *live
 	return &live{client: client, fleet: members, log: log, streams: map[chan []byte]struct{}{}, wake: make(chan struct{}, 1)}
 }
 
+// loadAll tells a page to load everything: nobody knows what changed since it was made.
+const loadAll = "event: change\ndata: {\"more\":true}\n\n"
+
 // subscribe opens a stream; it is closed when the dashboard ends or the stream falls behind. false: there are too many.
 func (l *live) subscribe() (chan []byte, bool) {
 	l.mu.Lock()
@@ -79,6 +82,7 @@ func (l *live) subscribe() (chan []byte, bool) {
 		return nil, false
 	}
 	stream := make(chan []byte, streamBuffer)
+	stream <- []byte(loadAll)
 	l.streams[stream] = struct{}{}
 	select {
 	case l.wake <- struct{}{}:
@@ -140,6 +144,7 @@ func (l *live) run(ctx context.Context) {
 		}
 		news, err := l.look(ctx)
 		if err != nil {
+			l.marks, l.workers, l.counts = nil, nil, nil // changes may be missed meanwhile
 			if ctx.Err() == nil && !blind {
 				l.log.Warn("the dashboard cannot see changes", "error", err)
 				blind = true
@@ -202,7 +207,7 @@ func (l *live) look(ctx context.Context) ([]byte, error) {
 	}
 	l.marks, l.workers, l.looked = seen, seenWorkers, started
 	if first {
-		return []byte("event: change\ndata: {\"more\":true}\n\n"), nil // whatever changed between the page and this look
+		return []byte(loadAll), nil // whatever changed between the page and this look
 	}
 	if len(ids) == 0 && len(news.Workers) == 0 && news.Counts == nil && !forgotten {
 		return nil, nil

@@ -69,6 +69,10 @@ func (s *Set) Args(kind string, arguments []byte) (river.JobArgs, error) {
 	} else if trimmed[0] != '{' {
 		return nil, fault.New(fault.Invalid, "The arguments must be one JSON object.")
 	}
+	// PostgreSQL's JSON has no null characters. Without the escaped backslashes, an escape is what it looks like.
+	if bytes.Contains(bytes.ReplaceAll(arguments, []byte(`\\`), nil), []byte(`\u0000`)) {
+		return nil, fault.New(fault.Invalid, "Null characters are not allowed.")
+	}
 	return decode(arguments)
 }
 
