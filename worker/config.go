@@ -28,9 +28,9 @@ type Config struct {
 	// StopTimeout is how long running jobs may go on after SIGTERM before they are cancelled.
 	StopTimeout time.Duration `env:"WORKER_STOP_TIMEOUT" envDefault:"30s"`
 
-	// OutcomeTimeout is how long the outcome of a job that ended may take to be written before the job is given out again; 0
-	// takes a minute, within which the queue has either written it or given up.
-	OutcomeTimeout time.Duration
+	// IdleClaim is how long a job may be in this worker's hands by the database, and not run here, before it is given out again;
+	// 0 takes a minute. The outcome of a job that ended has to be written within it, too.
+	IdleClaim time.Duration
 
 	SMTPURL   string `env:"SMTP_URL"`
 	MailFrom  string `env:"MAIL_FROM"`
@@ -83,8 +83,8 @@ func (c *Config) complete(db *database.DB, log *slog.Logger) {
 	if c.JobTimeout == 0 {
 		c.JobTimeout = time.Minute
 	}
-	if c.OutcomeTimeout == 0 {
-		c.OutcomeTimeout = time.Minute
+	if c.IdleClaim == 0 {
+		c.IdleClaim = time.Minute
 	}
 	if c.PublicURL == "" {
 		c.PublicURL = "https://localhost"

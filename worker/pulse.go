@@ -36,8 +36,7 @@ type pulse struct {
 	self   fleet.Worker
 	log    *slog.Logger
 
-	// outcomeTimeout is how long the outcome of a job that ended here may take to be written.
-	outcomeTimeout time.Duration
+	idleClaim time.Duration // as Config has it
 
 	lastBeat atomic.Pointer[time.Time]
 	begun    time.Time // when the writing of the last heartbeat began
@@ -47,7 +46,7 @@ type pulse struct {
 	steady   time.Time // since when the heart beats without a gap
 	pruned   time.Time
 	audited  time.Time
-	ended    map[queue.Lost]time.Time // jobs that ended here and still run by the database, since when that is known
+	idle     map[queue.Lost]time.Time // jobs that are ours by the database and do not run here, since when that is known
 }
 
 // row is the worker's row as it would be written now.
@@ -95,7 +94,7 @@ func (p *pulse) tick(ctx context.Context) {
 		return
 	}
 	p.rescue(ctx)
-	if time.Since(p.audited) > p.outcomeTimeout/6 {
+	if time.Since(p.audited) > p.idleClaim/6 {
 		p.audited = time.Now()
 		p.audit(ctx)
 	}
@@ -121,7 +120,7 @@ func (p *pulse) beat(ctx context.Context) error {
 		// What others saw is at most the time from before the last write until after this one, unless their clock was set.
 		gap := max(now.Sub(p.begun), at.Sub(p.beaten).Abs())
 		if p.failing || gap >= unsteady {
-			p.steady = now
+			p.steady, p.idle = now, nil // after an outage, there are outcomes to be written first
 		}
 		if gap >= fleet.StaleAfter {
 			p.silent = true
@@ -169,39 +168,39 @@ func (p *pulse) rescue(ctx context.Context) {
 	}
 }
 
-// audit rescues jobs whose outcome was never written: the queue gives up on that after some seconds without the database, and
-// nobody else would take a job from a worker that is alive.
+// audit rescues jobs that the database gave to this worker and that it never heard of, because the connection broke before the
+// answer: nobody else would take a job from a worker that is alive.
 func (p *pulse) audit(ctx context.Context) {
 	held, err := p.fleet.Held(ctx, p.self.ID)
 	if err != nil {
-		p.log.Warn("whether all outcomes of jobs were written could not be found out", "error", err)
+		p.log.Warn("whether this worker runs all jobs that it was given could not be found out", "error", err)
 		return
 	}
 	here := map[int64]bool{}
 	for _, job := range p.tally.mine() {
 		here[job.ID] = true
 	}
-	ended := map[queue.Lost]time.Time{}
+	idle := map[queue.Lost]time.Time{}
 	var lost []queue.Lost
 	for _, job := range held {
 		if here[job.ID] {
 			continue
 		}
-		since, known := p.ended[job]
+		since, known := p.idle[job]
 		if !known {
 			since = time.Now()
 		}
-		ended[job] = since
-		if time.Since(since) >= p.outcomeTimeout && len(lost) < maxAudited {
+		idle[job] = since
+		if time.Since(since) >= p.idleClaim && len(lost) < maxAudited {
 			lost = append(lost, job)
 		}
 	}
-	p.ended = ended
+	p.idle = idle
 	rescued, err := p.client.Rescue(ctx, lost)
 	if err != nil {
-		p.log.Warn("jobs whose outcome was never written could not be rescued", "error", err)
-	} else if len(lost) > 0 {
-		p.log.Warn("jobs whose outcome was never written were rescued", "retried", rescued.Retried, "discarded", rescued.Discarded, "cancelled", rescued.Cancelled)
+		p.log.Warn("jobs that this worker was given and never heard of could not be rescued", "error", err)
+	} else if rescued != (queue.Rescued{}) {
+		p.log.Warn("jobs that this worker was given and never heard of were rescued", "retried", rescued.Retried, "discarded", rescued.Discarded, "cancelled", rescued.Cancelled)
 	}
 }
 

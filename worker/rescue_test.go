@@ -167,23 +167,16 @@ func again(t *testing.T, h *hands) *execution {
 	}
 }
 
-func TestJobWhoseOutcomeWasNeverWrittenRunsAgain(t *testing.T) {
+func TestJobThatItsWorkerNeverHeardOfRunsAgain(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p *platform) {
 		h := newHands()
-		w := p.startWith(t, h, func(cfg *worker.Config) { cfg.OutcomeTimeout = 100 * time.Millisecond })
-		id, busy := p.enqueue(t, hold{"never"}, nil), p.enqueue(t, hold{"never"}, nil)
-		runs := map[int64]*execution{}
-		for range 2 {
-			run := <-h.began
-			runs[run.job.ID] = run
-		}
-		runs[id].outcome <- nil
-		w.await(t, id, "SUCCESS")
-		// As the queue leaves a job when the database does not answer for so long that it gives up.
-		if _, err := p.db.NewRaw("UPDATE river_job SET state = 'running', finalized_at = NULL WHERE id = ?", id).Exec(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w := p.startWith(t, h, func(cfg *worker.Config) { cfg.IdleClaim = 100 * time.Millisecond })
+		busy := p.enqueue(t, hold{"never"}, nil)
+		<-h.began
+		// As a broken connection leaves a job: claimed, and the answer lost.
+		id := p.enqueue(t, hold{"never"}, &river.InsertOpts{ScheduledAt: time.Now().Add(time.Hour)})
+		p.claim(t, id, w.ID())
 		run := again(t, h)
 		if run.job.ID != id || run.job.Attempt != 2 {
 			t.Errorf("job %d runs in attempt %d, want job %d in attempt 2", run.job.ID, run.job.Attempt, id)
@@ -196,22 +189,28 @@ func TestJobWhoseOutcomeWasNeverWrittenRunsAgain(t *testing.T) {
 	})
 }
 
+// claim makes a job one that worker runs in its first attempt, by the database.
+func (p *platform) claim(t *testing.T, id int64, worker string) {
+	t.Helper()
+	attemptedBy := "json_array(?0)"
+	if p.db.IsPostgres() {
+		attemptedBy = "ARRAY[?0]"
+	}
+	_, err := p.db.NewRaw("UPDATE river_job SET state = 'running', attempt = 1, attempted_at = created_at, attempted_by = "+attemptedBy+" WHERE id = ?1", worker, id).Exec(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHeartbeatFromTheFutureKeepsNoJob(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p *platform) {
 		id := p.enqueue(t, hold{"never"}, nil)
-		attemptedBy := `'["gone"]'`
-		if p.db.IsPostgres() {
-			attemptedBy = "ARRAY['gone']"
-		}
-		later := time.Now().UTC().Add(time.Hour)
-		for _, change := range []string{
-			"UPDATE river_job SET state = 'running', attempt = 1, attempted_at = created_at, attempted_by = " + attemptedBy,
-			"INSERT INTO workers (id, host, pid, version, queues, concurrency, started_at, heartbeat_at) VALUES ('gone', 'h', 1, 'v', '[]', 1, ?0, ?0)",
-		} {
-			if _, err := p.db.NewRaw(change, later).Exec(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+		p.claim(t, id, "gone")
+		_, err := p.db.NewRaw("INSERT INTO workers (id, host, pid, version, queues, concurrency, started_at, heartbeat_at) VALUES ('gone', 'h', 1, 'v', '[]', 1, ?0, ?0)",
+			time.Now().UTC().Add(time.Hour)).Exec(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
 		h := newHands()
 		w := p.start(t, h)

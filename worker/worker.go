@@ -134,7 +134,7 @@ func newPulse(members *fleet.Fleet, client *queue.Client, tally *tally, cfg Conf
 		return nil, err
 	}
 	self := fleet.Worker{ID: client.ID(), Host: host, PID: os.Getpid(), Version: around.Version, Queues: string(queues), Concurrency: cfg.Concurrency}
-	return &pulse{fleet: members, client: client, tally: tally, self: self, log: around.Log, outcomeTimeout: cfg.OutcomeTimeout}, nil
+	return &pulse{fleet: members, client: client, tally: tally, self: self, log: around.Log, idleClaim: cfg.IdleClaim}, nil
 }
 
 // Addr is where the dashboard listens.

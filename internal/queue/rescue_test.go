@@ -133,7 +133,7 @@ func TestRescue(t *testing.T) {
 			}
 		}
 		job := get(t, c, fresh.ID)
-		if len(job.Errors) != 1 || job.Errors[0].Attempt != 1 || !strings.Contains(job.Errors[0].Error, "worker gone was lost") {
+		if len(job.Errors) != 1 || job.Errors[0].Attempt != 1 || !strings.Contains(job.Errors[0].Error, "worker gone never told") {
 			t.Errorf("errors %+v, want one that names the lost worker", job.Errors)
 		}
 		if job := get(t, c, exhausted.ID); job.FinalizedAt == nil {
