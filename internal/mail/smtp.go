@@ -115,6 +115,9 @@ func (s *smtpSender) Send(ctx context.Context, message Message) error {
 	letter.SetBodyString(gomail.TypeTextPlain, message.Text)
 
 	connection, err := client.DialToSMTPClientWithContext(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("reaching the mail server %s: %w", s.host, err)
 	}
