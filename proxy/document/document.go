@@ -4,6 +4,7 @@
 package document
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,12 +13,19 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxSize bounds a configuration file, in bytes.
-const maxSize = 4 << 20
+const (
+	// maxSize bounds a configuration file, in bytes.
+	maxSize = 4 << 20
+	// maxDepth bounds how deep values stand in each other.
+	maxDepth = 64
+	// maxTokens bounds a file's words and signs: the parser's time grows by the square of a mapping's keys.
+	maxTokens = 100_000
+)
 
 // Fault is one thing that is wrong with a file. Line and Column count from 1 and are 0 when nothing better than the file is
 // known.
@@ -79,7 +87,17 @@ func (d *Document) parse(content []byte) (root ast.Node, ok bool) {
 			root, ok = nil, false
 		}
 	}()
-	file, err := parser.ParseBytes(content, 0)
+	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")) // a byte order mark
+	tokens := lexer.Tokenize(string(content))
+	if deep := tooDeep(tokens); deep != nil {
+		d.add(positionOf(deep), fmt.Sprintf("values stand in each other more than %d deep", maxDepth))
+		return nil, false
+	}
+	if len(tokens) > maxTokens {
+		d.add(positionOf(tokens[maxTokens]), fmt.Sprintf("the file holds more than %d words and signs", maxTokens))
+		return nil, false
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		where, message := position{}, err.Error()
 		if syntax, found := errors.AsType[yaml.Error](err); found {
@@ -103,6 +121,28 @@ func (d *Document) parse(content []byte) (root ast.Node, ok bool) {
 		return nil, false
 	}
 	return root, true
+}
+
+// tooDeep finds the token where values begin to stand in each other too deep for the parser, whose memory grows by the square
+// of the depth. Every level of a block costs a column, so that columns stand for levels there.
+func tooDeep(tokens token.Tokens) *token.Token {
+	flow := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow--
+		case token.SequenceEntryType, token.MappingKeyType:
+			if flow == 0 && t.Position != nil && t.Position.Column > 4*maxDepth {
+				return t
+			}
+		}
+		if flow > maxDepth {
+			return t
+		}
+	}
+	return nil
 }
 
 // Faultf adds a fault about the value at path, such as sites[0].routes[2].upstream. A path of which nothing is known counts

@@ -166,6 +166,30 @@ func TestAFileThatAliasesBlowUpIsRefused(t *testing.T) {
 	}
 }
 
+func TestAFileTooDeepOrTooFullIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	full := strings.Repeat("text: a\n", 100_001/3+1)
+	for name, c := range map[string]struct{ content, want string }{
+		"lists":        {"list: " + strings.Repeat("[", 200_000), "f.yaml:1:71: values stand in each other more than 64 deep"},
+		"keys":         {"list: " + strings.Repeat("[{a: ", 50_000), "f.yaml:1:167: values stand in each other more than 64 deep"},
+		"lists, block": {"list:\n  " + strings.Repeat("- ", 50_000) + "a", "f.yaml:2:257: values stand in each other more than 64 deep"},
+		"many keys":    {full, "f.yaml:33334:5: the file holds more than 100000 words and signs"},
+	} {
+		var got settings
+		if err := document.Decode("f.yaml", []byte(c.content), lookup, &got).Err(); err == nil || err.Error() != c.want {
+			t.Errorf("%s: got  %.200v\nwant %s", name, err, c.want)
+		}
+	}
+}
+
+func TestAByteOrderMarkIsNoPartOfAKey(t *testing.T) {
+	t.Parallel()
+	var got settings
+	if err := document.Decode("f.yaml", []byte("\xef\xbb\xbftext: a\r\n"), lookup, &got).Err(); err != nil || got.Text != "a" {
+		t.Fatalf("%q, %v", got.Text, err)
+	}
+}
+
 func TestAHugeFileIsRefused(t *testing.T) {
 	t.Parallel()
 	var got settings
