@@ -38,6 +38,7 @@ func New() *Compressor {
 func (c *Compressor) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, func()) {
 	wrapped := &writer{
 		ResponseWriter: w, compressor: c,
+		held:     r.Header.Get("If-None-Match"),
 		accepted: r.Method != http.MethodHead && accepts(r.Header.Values("Accept-Encoding")),
 	}
 	return wrapped, wrapped.finish
@@ -66,6 +67,7 @@ func accepts(values []string) bool {
 type writer struct {
 	http.ResponseWriter
 	compressor *Compressor
+	held       string // If-None-Match: what the client has
 	accepted   bool
 	begun      bool
 	encoder    *gzip.Writer
@@ -83,6 +85,9 @@ func (w *writer) WriteHeader(status int) {
 func (w *writer) begin(status int) {
 	w.begun = true
 	header := w.Header()
+	if tag := header.Get("Etag"); status == http.StatusNotModified && strings.HasPrefix(tag, `"`) && strings.Contains(w.held, "W/"+tag) {
+		header.Set("Etag", "W/"+tag) // what the client has was compressed; it must know it again (RFC 9111 section 4.3.4)
+	}
 	if status != http.StatusOK || !worthwhile(header) {
 		return
 	}

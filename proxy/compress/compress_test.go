@@ -123,6 +123,23 @@ func TestAFlushSendsWhatWasWritten(t *testing.T) {
 	finish()
 }
 
+func TestWhoHoldsACompressedAnswerIsToldThatItIsFresh(t *testing.T) {
+	t.Parallel()
+	for held, want := range map[string]string{`W/"v"`: `W/"v"`, `"v"`: `"v"`, `W/"x", W/"v"`: `W/"v"`} {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		request.Header.Set("Accept-Encoding", "gzip")
+		request.Header.Set("If-None-Match", held)
+		recorder := httptest.NewRecorder()
+		w, finish := compress.New().Wrap(recorder, request)
+		w.Header().Set("Etag", `"v"`)
+		w.WriteHeader(http.StatusNotModified)
+		finish()
+		if got := recorder.Header().Get("Etag"); got != want {
+			t.Errorf("%s is held: %s, want %s", held, got, want)
+		}
+	}
+}
+
 func TestEarlyHintsPassBeforeTheDecision(t *testing.T) {
 	t.Parallel()
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
