@@ -117,10 +117,22 @@ func TestOnePathIsMatchedAndForwarded(t *testing.T) {
 		"sites: [{hosts: [localhost], routes: [{path: /, upstream: public}, {path: /admin/, upstream: private, strip_prefix: true}]}]")
 	for path, want := range map[string]string{
 		"/x/../admin/a": "/a", "/x/%2e%2e/admin/a": "/a", "/./admin/a": "/a", "/%61dmin/a": "/a", "/admin/../x": "/x", "/x%2f..%2fadmin/a": "/x%2F..%2Fadmin/a",
+		"/x%2F..%2Fadmin/a|": "/x%2F..%2Fadmin/a%7C",
 	} {
 		answer := e.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		if !strings.Contains(answer, `"URI":"`+want+`"`) {
 			t.Errorf("%s: %s", path, answer)
+		}
+	}
+}
+
+func TestAQueryStaysWithinTheRequestLine(t *testing.T) {
+	t.Parallel()
+	e := start(t, site(echo(t), `      - {path: /, upstream: app}`))
+	for name, client := range map[string]*http.Client{"2": e.client(true), "3": {Transport: e.http3()}} {
+		got := do(t, client, http.MethodGet, "https://localhost/x?a b HTTP/1.1", nil, "")
+		if sent := got.seen(t); sent.URI != "/x?a%20b%20HTTP/1.1" {
+			t.Errorf("HTTP/%s: the upstream saw %s", name, sent.URI)
 		}
 	}
 }

@@ -8,7 +8,10 @@ import (
 
 // MethodRefused tells whether a method is never let through: CONNECT would make the edge a tunnel, TRACE would echo fields
 // that a script may not read.
-func MethodRefused(method string) bool { return method == "CONNECT" || method == "TRACE" }
+// Some servers do not mind the case.
+func MethodRefused(method string) bool {
+	return strings.EqualFold(method, "CONNECT") || strings.EqualFold(method, "TRACE")
+}
 
 // identityFields are names, besides X-Forwarded-*, by which some upstream may be told who the client is.
 var identityFields = map[string]bool{
@@ -36,7 +39,7 @@ func FieldDropped(name string, trustedPeer bool) bool {
 	case trustedPeer:
 		return false
 	default:
-		return identityFields[lower] || strings.HasPrefix(lower, "x-forwarded-")
+		return identityFields[lower] || strings.HasPrefix(lower, "x-forwarded")
 	}
 }
 

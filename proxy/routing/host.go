@@ -21,7 +21,7 @@ func CleanHost(host string) string {
 			return ""
 		}
 		addr, err := netip.ParseAddr(host[1:end])
-		if err != nil {
+		if err != nil || !addr.Is6() || addr.Zone() != "" || end+1 < len(host) && !digits(host[end+2:]) {
 			return ""
 		}
 		return addr.String()

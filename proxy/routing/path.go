@@ -73,6 +73,28 @@ func normalizeEscapes(escaped string) (string, error) {
 	return string(out), nil
 }
 
+// Query returns a raw query with everything escaped that may not stand in a request line: HTTP/2 and HTTP/3 let a space
+// through, which would end the target in HTTP/1.1. What an application makes of the rest is its own business.
+func Query(raw string) string {
+	allowed := func(c byte) bool { return c > ' ' && c < 0x7f && strings.IndexByte("\"#<>", c) < 0 }
+	start := 0
+	for start < len(raw) && allowed(raw[start]) {
+		start++
+	}
+	if start == len(raw) {
+		return raw
+	}
+	out := []byte(raw[:start])
+	for _, c := range []byte(raw[start:]) {
+		if allowed(c) {
+			out = append(out, c)
+		} else {
+			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return string(out)
+}
+
 // removeDotSegments is RFC 3986 section 5.2.4 for a path that begins with a slash.
 func removeDotSegments(path string) string {
 	out := make([]byte, 0, len(path))

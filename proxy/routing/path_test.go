@@ -48,6 +48,18 @@ func TestNormalizeYieldsOneFormOfAPath(t *testing.T) {
 	}
 }
 
+func TestAQueryCannotEndTheRequestLine(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"": "", "a=1&b=%20;c[]={x}|^`\\'": "a=1&b=%20;c[]={x}|^`\\'", "%zz": "%zz", "a b HTTP/1.1": "a%20b%20HTTP/1.1",
+		"a#b": "a%23b", "\"<>": "%22%3C%3E", "한": "%ED%95%9C", "a\r\nb\x7f": "a%0D%0Ab%7F",
+	} {
+		if got := routing.Query(query); got != want {
+			t.Errorf("%q: %q, want %q", query, got, want)
+		}
+	}
+}
+
 func FuzzNormalize(f *testing.F) {
 	for _, seed := range []string{"/", "/a/../b", "/%2e%2e/", "/a%2F..", "/..;/x", "/a/.%2e/%2e./b", "//", "/./.././..//."} {
 		f.Add(seed)

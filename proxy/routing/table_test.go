@@ -121,6 +121,7 @@ func TestHostsAreCleaned(t *testing.T) {
 		"example.com": "example.com", "Example.COM:8443": "example.com", "example.com.": "example.com", "127.0.0.1:1": "127.0.0.1",
 		"[::1]:8443": "::1", "[::1]": "::1", "[0:0::1]": "::1",
 		"": "", "a b": "", "a/b": "", "a:b": "", "a:1:2": "", "[::1": "", "[::1]x": "", "[x]": "", "a@b": "", "a:999999": "", "*": "",
+		"[fe80::1%eth0]": "", "[127.0.0.1]": "", "[::1]:x": "", "[::1]:999999": "",
 	} {
 		if got := routing.CleanHost(host); got != want {
 			t.Errorf("%q: %q, want %q", host, got, want)
