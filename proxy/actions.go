@@ -19,6 +19,9 @@ func (made *route) forwardTo(forwarder *forward.Forwarder) func(http.ResponseWri
 			Path: x.path, Client: x.client.String(), Chain: x.chain, Proto: x.proto, Host: r.Host,
 			RequestID: x.requestID, Traceparent: x.traceparent,
 		}
+		if x.body != nil {
+			sent.Stalled = x.body.stalled.Load
+		}
 		if asserted := r.Header.Get("X-Forwarded-Host"); asserted != "" && x.trusted {
 			sent.Host = asserted
 		}
@@ -38,6 +41,8 @@ func answerFailure(w http.ResponseWriter, r *http.Request, failure forward.Failu
 		httpx.WriteFailure(w, r, http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
 	case forward.TooLarge:
 		httpx.WriteFailure(w, r, http.StatusRequestEntityTooLarge, "The request is too large.")
+	case forward.TooSlow:
+		httpx.WriteFailure(w, r, http.StatusRequestTimeout, "The request took too long to arrive.")
 	default:
 		httpx.WriteFailure(w, r, http.StatusBadGateway, "The service did not answer. Please try again in a moment.")
 	}

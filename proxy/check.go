@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/netip"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/portico-web/portico/internal/ratelimit"
@@ -30,6 +33,9 @@ const (
 	balanceLeastConn  = "least_conn"
 
 	keyClientIP = "client_ip"
+
+	// longestRefill bounds how long a burst may take to come back; it keeps a limit's arithmetic far from overflow too.
+	longestRefill = 366 * 24 * time.Hour
 )
 
 // checker finds what is wrong with the values of a configuration, beyond their form.
@@ -113,9 +119,7 @@ func (c *checker) tls() {
 		if err := ratelimit.CheckURL(settings.Storage); err != nil {
 			c.doc.Faultf("tls.storage", "tls.storage: %s", err)
 		}
-		if len(settings.StorageKey) < certs.MinStorageKey {
-			c.doc.Faultf("tls.storage", "tls.storage is Redis, so tls.storage_key must hold a secret of %d characters or more that private keys are encrypted with (openssl rand -hex 32)", certs.MinStorageKey)
-		}
+		c.storageKey(settings)
 	}
 	if settings.Directory != "" {
 		if u, err := url.Parse(settings.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
@@ -140,6 +144,37 @@ func (c *checker) tls() {
 	}
 }
 
+// storageKey reads the secret that private keys in Redis are encrypted with.
+func (c *checker) storageKey(settings *TLS) {
+	if settings.StorageKeyFile == "" {
+		c.doc.Faultf("tls.storage", "tls.storage is Redis, so tls.storage_key_file must name a file with a secret of %d bytes or more that private keys are encrypted with (openssl rand -hex 32)", certs.MinStorageKey)
+		return
+	}
+	content, err := os.ReadFile(settings.StorageKeyFile)
+	settings.storageKey = strings.TrimRight(string(content), "\r\n")
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s cannot be read by user %d%s: give the file to that user, or let its group read it", settings.StorageKeyFile, os.Geteuid(), permissions(settings.StorageKeyFile))
+	case err != nil:
+		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s cannot be read (%s)", settings.StorageKeyFile, cause(err))
+	case len(settings.storageKey) < certs.MinStorageKey:
+		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s holds %d bytes: make it %d or more (openssl rand -hex 32)", settings.StorageKeyFile, len(settings.storageKey), certs.MinStorageKey)
+	}
+}
+
+// permissions tells who may read a file, as far as that can be seen.
+func permissions(file string) string {
+	info, err := os.Stat(file)
+	if err != nil {
+		return ""
+	}
+	text := fmt.Sprintf(" (mode %04o", info.Mode().Perm())
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		text += fmt.Sprintf(", owner %d, group %d", owner.Uid, owner.Gid)
+	}
+	return text + ")"
+}
+
 func (c *checker) rateLimit(path string, limit RateLimit) {
 	if limit.Key != keyClientIP {
 		c.oneOf(path+".key", limit.Key, keyClientIP)
@@ -149,6 +184,8 @@ func (c *checker) rateLimit(path string, limit RateLimit) {
 	}
 	if limit.Burst < 0 || limit.Burst > 1_000_000 {
 		c.doc.Faultf(path+".burst", "%s.burst: %d is not between 1 and 1000000", path, limit.Burst)
+	} else if limit.Rate.Events > 0 && int64(limit.Burst) > int64(longestRefill/limit.Rate.Period)*int64(limit.Rate.Events) {
+		c.doc.Faultf(path+".burst", "%s.burst: at this rate %d take longer than a year to come back: choose a smaller burst or a higher rate", path, limit.Burst)
 	}
 }
 
@@ -198,6 +235,7 @@ func (c *checker) limits() {
 	}{
 		{"limits.read_header_timeout", limits.ReadHeaderTimeout},
 		{"limits.idle_timeout", limits.IdleTimeout},
+		{"limits.stall_timeout", limits.StallTimeout},
 		{"limits.drain_timeout", limits.DrainTimeout},
 	} {
 		if key.value > 24*time.Hour {

@@ -17,7 +17,7 @@ func (c *checker) route(path string, route *Route) {
 	switch {
 	case route.Path == "":
 		c.doc.Faultf(path, "%s has no path", path)
-	case err != nil || strings.ContainsAny(route.Path, "?#"):
+	case err != nil || strings.ContainsAny(route.Path, "?#"), strings.HasSuffix(route.Path, "//"):
 		c.doc.Faultf(path+".path", "%s.path: %q is not a path such as /api/", path, route.Path)
 	default:
 		route.Path = clean

@@ -34,13 +34,15 @@ type Listen struct {
 
 // TLS says where certificates come from.
 type TLS struct {
-	Issuer       string        `yaml:"issuer"`       // local, acme or files
-	Email        string        `yaml:"email"`        // the ACME account's
-	Directory    string        `yaml:"directory"`    // URL of the ACME server; "" is Let's Encrypt
-	DirectoryCA  string        `yaml:"directory_ca"` // PEM file of roots by which that server is believed; "" is the system's
-	Storage      string        `yaml:"storage"`      // folder for certificates and the local CA, or a redis:// URL
-	StorageKey   string        `yaml:"storage_key"`  // secret that encrypts what is stored in Redis
-	Certificates []Certificate `yaml:"certificates"` // served for the names in them, whatever the issuer
+	Issuer         string        `yaml:"issuer"`           // local, acme or files
+	Email          string        `yaml:"email"`            // the ACME account's
+	Directory      string        `yaml:"directory"`        // URL of the ACME server; "" is Let's Encrypt
+	DirectoryCA    string        `yaml:"directory_ca"`     // PEM file of roots by which that server is believed; "" is the system's
+	Storage        string        `yaml:"storage"`          // folder for certificates and the local CA, or a redis:// URL
+	StorageKeyFile string        `yaml:"storage_key_file"` // file with the secret that encrypts what is stored in Redis
+	Certificates   []Certificate `yaml:"certificates"`     // served for the names in them, whatever the issuer
+
+	storageKey string // what StorageKeyFile holds
 }
 
 // Certificate names the PEM files of a certificate chain and its key.
@@ -109,6 +111,7 @@ type Limits struct {
 	BodyBytes         Size          `yaml:"body_bytes"`
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"`
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`
+	StallTimeout      time.Duration `yaml:"stall_timeout"`
 	DrainTimeout      time.Duration `yaml:"drain_timeout"`
 }
 

@@ -14,6 +14,7 @@ func (c *Config) fillIn() {
 	c.Limits.HeaderBytes = cmp.Or(c.Limits.HeaderBytes, 64<<10)
 	c.Limits.ReadHeaderTimeout = cmp.Or(c.Limits.ReadHeaderTimeout, 10*time.Second)
 	c.Limits.IdleTimeout = cmp.Or(c.Limits.IdleTimeout, 2*time.Minute)
+	c.Limits.StallTimeout = cmp.Or(c.Limits.StallTimeout, time.Minute)
 	c.Limits.DrainTimeout = cmp.Or(c.Limits.DrainTimeout, 30*time.Second)
 	for name, limit := range c.RateLimits {
 		limit.Key = cmp.Or(limit.Key, keyClientIP)

@@ -22,7 +22,8 @@ func TestEveryExampleOfTheDocumentationIsValid(t *testing.T) {
 	}
 	folder := t.TempDir()
 	certificate(t, folder, "wildcard", "*.example.com")
-	replace := strings.NewReplacer("/srv/static", folder, "/etc/portico/", folder+"/")
+	write(t, filepath.Join(folder, "storage_key"), strings.Repeat("x", 32))
+	replace := strings.NewReplacer("/srv/static", folder, "/run/secrets/", folder+"/", "/etc/portico/", folder+"/")
 	blocks := yamlBlock.FindAllStringSubmatch(string(content), -1)
 	if len(blocks) < 10 {
 		t.Fatalf("only %d examples", len(blocks))

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -29,7 +30,8 @@ type exchange struct {
 	traceparent string
 	site        *routing.Site[*route]
 	route       *route
-	limited     *limited // what the rate limit said; nil without one
+	body        *pacedBody // nil without one
+	limited     *limited   // what the rate limit said; nil without one
 }
 
 func (p *Proxy) serveSecure(w http.ResponseWriter, r *http.Request) { p.serveHTTP(w, r, false) }
@@ -52,7 +54,11 @@ func (p *Proxy) serveHTTP(w http.ResponseWriter, r *http.Request, plain bool) {
 	x.identify(r)
 	ctx := logging.WithRequestID(telemetry.WithTraceparent(r.Context(), x.traceparent), x.requestID)
 	r = r.WithContext(ctx)
-	recorder := &recorder{ResponseWriter: w, finish: func(header http.Header) { p.finishHeader(header, x) }}
+	recorder := &recorder{ResponseWriter: w, finish: func(header http.Header) { p.finishHeader(header, x) }, patience: x.state.config.Limits.StallTimeout}
+	if r.ContentLength != 0 {
+		x.body = pace(w, r.Body, recorder.patience)
+		r.Body, recorder.body = x.body, x.body
+	}
 	defer func() { p.conclude(ctx, recorder, r, x, start, recover()) }()
 	p.answer(recorder, r, x)
 }
@@ -64,10 +70,12 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, x *exchange) {
 		return
 	}
 	var err error
-	if x.path, err = routing.Normalize(r.URL.EscapedPath()); err != nil {
+	// Where RawPath stands, it is as sent; EscapedPath would unescape %2F in a path that holds something unusual elsewhere.
+	if x.path, err = routing.Normalize(cmp.Or(r.URL.RawPath, r.URL.EscapedPath())); err != nil {
 		httpx.WriteFailure(w, r, http.StatusBadRequest, "The address of this request is malformed.")
 		return
 	}
+	r.URL.RawQuery = routing.Query(r.URL.RawQuery)
 	if x.host = routing.CleanHost(r.Host); x.host == "" {
 		httpx.WriteFailure(w, r, http.StatusBadRequest, "The host of this request is malformed.")
 		return
@@ -161,6 +169,9 @@ func (p *Proxy) finishHeader(header http.Header, x *exchange) {
 // conclude ends a request: it answers a panic, writes the access log and counts.
 func (p *Proxy) conclude(ctx context.Context, w *recorder, r *http.Request, x *exchange, start time.Time, panicked any) {
 	aborted := p.recovered(ctx, w, r, panicked)
+	if w.status != http.StatusSwitchingProtocols {
+		w.deadline(time.Now().Add(w.patience)) // for what is still in buffers
+	}
 	took := time.Since(start)
 	x.countIn(p.metrics, w.statusOr(http.StatusOK), took)
 	p.logAccess(ctx, w, r, x, took, aborted)

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,8 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	short := filepath.Join(folder, "short")
+	write(t, short, strings.Repeat("x", 31)+"\n")
 	for name, c := range map[string]struct{ old, new, want string }{
 		"unknown upstream":    {"upstream: app,", "upstream: ap,", `p.yaml:12:29: sites[0].routes[0].upstream: no upstream is named "ap" (did you mean "app"?)`},
 		"unknown rate limit":  {"rate_limit: api}", "rate_limit: bulk}", `p.yaml:12:46: sites[0].routes[0].rate_limit: no rate limit is named "bulk" (known: api)`},
@@ -91,7 +94,11 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 		"missing folder":      {"upstream: app,", "files: {root: /no/such/folder},", `p.yaml:12:33: sites[0].routes[0].files.root: the folder /no/such/folder cannot be served (no such file or directory): make it, or correct the path`},
 		"folder is a file":    {"upstream: app,", "files: {root: " + file + "},", `p.yaml:12:33: sites[0].routes[0].files.root: ` + file + ` is not a folder`},
 		"redis":               {"trusted_proxies:", "redis: \"http://:hunter2@x\"\ntrusted_proxies:", `p.yaml:3:8: redis: not a URL of the form redis://[user:password@]host:port/db or rediss://…`},
-		"storage key":         {"issuer: local", "issuer: acme, storage: \"redis://x:1/0\"", `p.yaml:2:30: tls.storage is Redis, so tls.storage_key must hold a secret of 32 characters or more that private keys are encrypted with (openssl rand -hex 32)`},
+		"storage key":         {"issuer: local", "issuer: acme, storage: \"redis://x:1/0\"", `p.yaml:2:30: tls.storage is Redis, so tls.storage_key_file must name a file with a secret of 32 bytes or more that private keys are encrypted with (openssl rand -hex 32)`},
+		"no storage key":      {"issuer: local", "storage: \"redis://x:1/0\", storage_key_file: /no/such", `p.yaml:2:51: tls.storage_key_file: /no/such cannot be read (no such file or directory)`},
+		"short storage key":   {"issuer: local", "storage: \"redis://x:1/0\", storage_key_file: " + short, `p.yaml:2:51: tls.storage_key_file: ` + short + ` holds 31 bytes: make it 32 or more (openssl rand -hex 32)`},
+		"endless burst":       {"{rate: 20/s}", "{rate: 1/d, burst: 1000000}", `p.yaml:5:27: rate_limits.api.burst: at this rate 1000000 take longer than a year to come back: choose a smaller burst or a higher rate`},
+		"two slashes":         {"path: /,", "path: /x//,", `p.yaml:12:16: sites[0].routes[0].path: "/x//" is not a path such as /api/`},
 		"http3 alone":         {`https: ":443"`, `http3: true`, `p.yaml:1:30: listen.http3 needs listen.https`},
 		"bad size":            {"trusted_proxies:", "limits: {header_bytes: 64KB}\ntrusted_proxies:", `p.yaml:3:24: limits.header_bytes: "64KB" is not a size such as 65536, 64KiB or 10MiB`},
 		"small size":          {"trusted_proxies:", "limits: {header_bytes: 1KiB}\ntrusted_proxies:", `p.yaml:3:24: limits.header_bytes: 1024 is not between 4KiB and 16MiB`},
@@ -109,6 +116,23 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 	}
 	if _, err := proxy.Parse("p.yaml", []byte(valid), noVariables); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAStorageKeyThatMayNotBeReadIsToldWithItsRights(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may read every file; run the tests as another user to see this one")
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	write(t, file, strings.Repeat("x", 32))
+	if err := os.Chmod(file, 0o000); err != nil {
+		t.Fatal(err)
+	}
+	_, err := proxy.Parse("p.yaml", []byte(strings.Replace(valid, "issuer: local", "storage: \"redis://x:1/0\", storage_key_file: "+file, 1)), noVariables)
+	want := fmt.Sprintf("p.yaml:2:51: tls.storage_key_file: %s cannot be read by user %d (mode 0000, owner %d, group ", file, os.Geteuid(), os.Geteuid())
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Fatalf("got  %v\nwant %s…", err, want)
 	}
 }
 

@@ -85,8 +85,11 @@ func needsRestart(current, next *Config) error {
 			return fmt.Errorf("%s changed from %v to %v: this one needs a restart", setting.key, setting.now, setting.wanted)
 		}
 	}
-	if current.TLS.Storage != next.TLS.Storage || current.TLS.StorageKey != next.TLS.StorageKey {
+	if current.TLS.Storage != next.TLS.Storage {
 		return errors.New("tls.storage changed: this one needs a restart") // it may hold a password
+	}
+	if current.TLS.storageKey != next.TLS.storageKey {
+		return errors.New("the secret in tls.storage_key_file changed: this one needs a restart")
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func (p *Proxy) openCertificates(ctx context.Context, cfg *Config) (err error) {
 	}
 	settings := p.certSettings(cfg)
 	if isRedis(cfg.TLS.Storage) {
-		if settings.Storage, err = certs.OpenRedis(ctx, cfg.TLS.Storage, cfg.TLS.StorageKey); err != nil {
+		if settings.Storage, err = certs.OpenRedis(ctx, cfg.TLS.Storage, cfg.TLS.storageKey); err != nil {
 			return err
 		}
 	}

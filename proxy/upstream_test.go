@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // refusing is an address on which nobody listens.
@@ -194,6 +195,112 @@ func TestExpectContinueAsksTheUpstreamFirst(t *testing.T) {
 	defer refused.Close()
 	if line, err := answers.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 403") {
 		t.Errorf("%q, %v", line, err)
+	}
+}
+
+// answering is an upstream that reads a request's head and answers these bytes to it; the connection stays open.
+func answering(t *testing.T, text string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = connection.Close() })
+			if _, err := http.ReadRequest(bufio.NewReader(connection)); err == nil {
+				_, _ = io.WriteString(connection, text)
+			}
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func TestAStatusThatIsNoneIsABadGateway(t *testing.T) {
+	t.Parallel()
+	e := start(t, site(answering(t, "HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nhi"), `      - {path: /, upstream: app}`))
+	got := e.get("https://localhost/")
+	if got.StatusCode != http.StatusBadGateway || !strings.Contains(got.body, "did not answer") {
+		t.Errorf("%d %q", got.StatusCode, got.body)
+	}
+}
+
+func TestAClientThatStallsIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	const stalled = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nabc"
+	for name, c := range map[string]struct{ app, path, want string }{
+		"in a body":                {echo(t), "/", "HTTP/1.1 408"},
+		"in a body nobody reads":   {echo(t), "/files", "HTTP/1.1 405"},
+		"in a body answered early": {answering(t, "HTTP/1.1 413 Big\r\nContent-Length: 3\r\n\r\nbig"), "/", "HTTP/1.1 413"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, "limits: {stall_timeout: 100ms}\n"+site(c.app, "      - {path: /, upstream: app}\n      - {path: /files, files: {root: \""+t.TempDir()+"\"}}"))
+			if answer := e.raw(fmt.Sprintf(stalled, c.path)); !strings.HasPrefix(answer, c.want) {
+				t.Errorf("%s", answer)
+			}
+		})
+	}
+}
+
+func TestAClientThatTakesNothingInIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	app := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		for piece := make([]byte, 64<<10); err == nil; {
+			_, err = w.Write(piece)
+		}
+		ended <- err
+	})
+	e := start(t, "limits: {stall_timeout: 100ms}\n"+site(app, `      - {path: /, upstream: app}`))
+	connection, err := e.dialTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_, _ = io.WriteString(connection, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if err := <-ended; err == nil {
+		t.Error("the upstream wrote without end")
+	}
+}
+
+func TestAStreamMayBeSilentForLongerThanAClientMayStall(t *testing.T) {
+	t.Parallel()
+	more := make(chan struct{})
+	app := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "one ")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-more:
+			_, _ = io.WriteString(w, "two")
+		case <-r.Context().Done():
+		}
+	})
+	e := start(t, "limits: {stall_timeout: 50ms}\n"+site(app, `      - {path: /, upstream: app}`))
+	for name, client := range map[string]*http.Client{"1.1": e.client(false), "2": e.client(true), "3": {Transport: e.http3()}} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost/", strings.NewReader("body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Silence cannot be waited for by a signal: four times as long as a client may stall.
+		<-time.After(200 * time.Millisecond)
+		more <- struct{}{}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || string(body) != "one two" {
+			t.Errorf("HTTP/%s: %q, %v", name, body, err)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func (s *redisStorage) Load(ctx context.Context, key string) ([]byte, error) {
 	size := s.seal.NonceSize()
 	value, err := s.seal.Open(nil, sealed[:size], sealed[size:], []byte(key))
 	if err != nil {
-		return nil, fmt.Errorf("%s in %s was encrypted with another tls.storage_key", key, s)
+		return nil, fmt.Errorf("%s in %s was encrypted with another secret than tls.storage_key_file holds", key, s)
 	}
 	return value, nil
 }

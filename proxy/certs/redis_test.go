@@ -103,7 +103,7 @@ func TestRedisHoldsNoReadableKey(t *testing.T) {
 	if err != nil || strings.Contains(dumped, "PRIVATE") {
 		t.Errorf("%q, %v", dumped, err)
 	}
-	if _, err := openRedis(t, url, strings.Repeat("x", 32)).Load(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), "another tls.storage_key") {
+	if _, err := openRedis(t, url, strings.Repeat("x", 32)).Load(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), "another secret than tls.storage_key_file") {
 		t.Errorf("with another secret: %v", err)
 	}
 	// A value moved to another key is not taken for that key's.

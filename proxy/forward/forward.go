@@ -4,6 +4,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -28,6 +29,7 @@ type Exchange struct {
 	Host        string // the host that the client asked for
 	RequestID   string
 	Traceparent string
+	Stalled     func() bool // tells whether the client paused for too long in sending the body; nil: it has none
 }
 
 // Failure is why no target's answer could be given.
@@ -40,6 +42,8 @@ const (
 	Unreachable
 	// TooLarge means that the request's body exceeds the edge's limit.
 	TooLarge
+	// TooSlow means that the client paused for too long in sending the request's body.
+	TooSlow
 )
 
 // Answer writes the edge's own answer to a failure.
@@ -94,7 +98,7 @@ func rewrite(p *httputil.ProxyRequest) {
 	x, _ := p.In.Context().Value(exchangeKey{}).(Exchange)
 	out := p.Out
 	out.Host = p.In.Host
-	out.URL.RawQuery = p.In.URL.RawQuery // verbatim: what an application makes of semicolons is its own business
+	out.URL.RawQuery = p.In.URL.RawQuery // whole: what an application makes of semicolons is its own business
 	out.URL.Path, out.URL.RawPath = x.Path, ""
 	if decoded, err := url.PathUnescape(x.Path); err == nil {
 		out.URL.Path, out.URL.RawPath = decoded, x.Path
@@ -113,7 +117,11 @@ func rewrite(p *httputil.ProxyRequest) {
 
 // modifyResponse takes away what only the edge may say, and registers answers that may last for ever.
 func (f *Forwarder) modifyResponse(response *http.Response) error {
+	if response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols {
+		return fmt.Errorf("status %03d is none of a final answer", response.StatusCode)
+	}
 	response.Header.Del("Alt-Svc")
+	response.Header.Del("X-Request-Id") // the edge's own stands on every answer
 	attempt := attemptOf(response.Request.Context())
 	switch {
 	case response.StatusCode == http.StatusSwitchingProtocols:
@@ -132,6 +140,11 @@ func isEventStream(header http.Header) bool {
 }
 
 func (f *Forwarder) failed(w http.ResponseWriter, r *http.Request, err error) {
+	// First, since net/http cancels a request whose body it could not read.
+	if x, _ := r.Context().Value(exchangeKey{}).(Exchange); x.Stalled != nil && x.Stalled() {
+		f.answer(w, r, TooSlow)
+		return
+	}
 	if r.Context().Err() != nil {
 		w.WriteHeader(StatusClientGone)
 		return
