@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/portico-web/portico/proxy/upstream"
 )
@@ -57,6 +58,7 @@ type Forwarder struct {
 	streams   *Streams
 	answer    Answer
 	log       *slog.Logger
+	closed    atomic.Bool
 }
 
 type exchangeKey struct{}
@@ -78,8 +80,10 @@ func New(pool *upstream.Pool, streams *Streams, answer Answer, log *slog.Logger)
 // Pool is the pool that the forwarder owns.
 func (f *Forwarder) Pool() *upstream.Pool { return f.pool }
 
-// Close ends the pool's probes and drops idle connections. Exchanges in flight go on.
+// Close ends the pool's probes and drops idle connections. Exchanges in flight go on; so do some that begin just afterwards,
+// and they leave no connection behind.
 func (f *Forwarder) Close() {
+	f.closed.Store(true)
 	f.pool.Close()
 	f.transport.base.CloseIdleConnections()
 }
@@ -87,7 +91,12 @@ func (f *Forwarder) Close() {
 // Forward answers r with what a target answers.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, exchange Exchange) {
 	attempt := &attempt{}
-	defer attempt.release()
+	defer func() {
+		attempt.release()
+		if f.closed.Load() {
+			f.transport.base.CloseIdleConnections()
+		}
+	}()
 	defer func() { f.streams.remove(attempt.stream) }()
 	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange)
 	ctx = context.WithValue(ctx, attemptKey{}, attempt)
