@@ -33,7 +33,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	b.await()
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == io.EOF: //nolint:errorlint // a body's regular end is io.EOF itself
+	case err == io.EOF: // a body ends with io.EOF itself
 		b.answered()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.stalled.Store(true)
