@@ -26,7 +26,7 @@ build: ## Static programs in bin/
 
 test: ## All tests, with the race detector; installs what they need where it can (Debian, root)
 	.ci/install-test-tools
-	CGO_ENABLED=1 go test -race -timeout 20m ./...
+	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./... # no cache: it does not see the programs that e2e builds
 
 check: $(GOLANGCI_LINT) $(ACTIONLINT) ## What CI checks besides the tests: format, vet, linters, go.mod, workflows, scripts
 	@unformatted=$$(gofmt -l .); \
