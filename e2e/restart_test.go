@@ -134,3 +134,38 @@ func TestDemoFillsACampusOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestRegistrationsAreLimitedWhereStrangersComeIn(t *testing.T) {
+	t.Parallel()
+	const allowed = 20 // a minute and address
+	for name, test := range map[string]struct {
+		https   string
+		limited bool
+	}{
+		"this machine alone": {"127.0.0.1:0", false},
+		"everywhere":         {"0.0.0.0:0", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			p := &platform{t: t, rootCA: filepath.Join(data, "ca", "root.pem")}
+			p.embedded = start(t, nil, "portico", "up", "--data", data, "--https", test.https, "--http", "127.0.0.1:0")
+			p.url = p.embedded.waitFor(`(https://localhost:\d+)`)
+			c := p.client()
+			last := 0
+			for i := range 2 * allowed {
+				got, err := c.try(http.MethodPost, "/accounts/registration/", register(fmt.Sprintf("many-%d@example.com", i)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = got.status
+				if last == http.StatusTooManyRequests {
+					break
+				}
+			}
+			if limited := last == http.StatusTooManyRequests; limited != test.limited {
+				t.Errorf("the last answer was %d", last)
+			}
+		})
+	}
+}
