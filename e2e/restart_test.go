@@ -140,32 +140,55 @@ func TestRegistrationsAreLimitedWhereStrangersComeIn(t *testing.T) {
 	const allowed = 20 // a minute and address
 	for name, test := range map[string]struct {
 		https   string
+		environ []string
 		limited bool
 	}{
-		"this machine alone": {"127.0.0.1:0", false},
-		"everywhere":         {"0.0.0.0:0", true},
+		"this machine alone":      {"127.0.0.1:0", nil, false},
+		"everywhere":              {"0.0.0.0:0", nil, true},
+		"behind something public": {"127.0.0.1:0", []string{"PUBLIC_URL=https://campus.example.com"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data := t.TempDir()
-			p := &platform{t: t, rootCA: filepath.Join(data, "ca", "root.pem")}
-			p.embedded = start(t, nil, "portico", "up", "--data", data, "--https", test.https, "--http", "127.0.0.1:0")
-			p.url = p.embedded.waitFor(`(https://localhost:\d+)`)
-			c := p.client()
-			last := 0
-			for i := range 2 * allowed {
-				got, err := c.try(http.MethodPost, "/accounts/registration/", register(fmt.Sprintf("many-%d@example.com", i)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				last = got.status
-				if last == http.StatusTooManyRequests {
-					break
-				}
+			c := startLimited(t, test.https, test.environ...)
+			limited := false
+			for i := 0; i < 2*allowed && !limited; i++ {
+				limited = c.status(http.MethodPost, "/accounts/registration/", register(fmt.Sprintf("many-%d@example.com", i))) == http.StatusTooManyRequests
 			}
-			if limited := last == http.StatusTooManyRequests; limited != test.limited {
-				t.Errorf("the last answer was %d", last)
+			if limited != test.limited {
+				t.Errorf("limited: %t, want %t", limited, test.limited)
 			}
 		})
 	}
+}
+
+func TestGuessingAPasswordIsLimitedOnThisMachineToo(t *testing.T) {
+	t.Parallel()
+	c := startLimited(t, "127.0.0.1:0")
+	guess := map[string]any{"email": "somebody@example.com", "password": "not the password"}
+	for range 20 {
+		if c.status(http.MethodPost, "/accounts/login/", guess) == http.StatusTooManyRequests {
+			return
+		}
+	}
+	t.Error("twenty guesses were answered")
+}
+
+// startLimited starts a platform with the limits that it has by itself and returns a client of it.
+func startLimited(t *testing.T, https string, environ ...string) *client {
+	t.Helper()
+	data := t.TempDir()
+	p := &platform{t: t, rootCA: filepath.Join(data, "ca", "root.pem")}
+	p.embedded = start(t, environ, "portico", "up", "--data", data, "--https", https, "--http", "127.0.0.1:0")
+	p.url = p.embedded.waitFor(`(https://localhost:\d+)`)
+	return p.client()
+}
+
+// status is what a request is answered with.
+func (c *client) status(method, path string, body any) int {
+	c.t.Helper()
+	got, err := c.try(method, path, body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return got.status
 }

@@ -21,7 +21,7 @@ type Limiter interface {
 	Peek(ctx context.Context, key string, limit ratelimit.Limit) ratelimit.Result
 }
 
-// Limits is how often people may try. All but the last are counted by the client's address.
+// Limits is how often people may try. All but the last are counted by the client's address. A zero Login or Signup is no limit.
 type Limits struct {
 	Limiter       Limiter
 	Login         ratelimit.Limit // sign-ins tried
@@ -43,14 +43,14 @@ func DefaultLimits(limiter Limiter) *Limits {
 }
 
 func (l *Limits) registration(ctx context.Context) error {
-	if l == nil {
+	if l == nil || l.Signup == (ratelimit.Limit{}) {
 		return nil
 	}
 	return throttled(ctx, l.Limiter.Allow(ctx, "account:signup:"+address(ctx), l.Signup))
 }
 
 func (l *Limits) login(ctx context.Context) error {
-	if l == nil {
+	if l == nil || l.Login == (ratelimit.Limit{}) {
 		return nil
 	}
 	return throttled(ctx, l.Limiter.Allow(ctx, "account:login:"+address(ctx), l.Login))

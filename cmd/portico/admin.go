@@ -42,6 +42,9 @@ func (p *platform) banner(out io.Writer, addrs proxy.Addrs, internal net.Addr, a
 	line := func(what, where string) { fmt.Fprintf(out, "  %-14s %s\n", what, where) }
 	fmt.Fprintln(out, "Portico runs. Stop it with Ctrl-C.")
 	line("site", site+"/")
+	if p.settings.hasPublicURL {
+		line("", fmt.Sprintf("https://localhost:%d/ on this machine", addrs.HTTPS.Port))
+	}
 	if addrs.HTTP != nil {
 		line("", fmt.Sprintf("http://localhost:%d redirects there", addrs.HTTP.Port))
 	}

@@ -15,7 +15,6 @@ type settings struct {
 	worker worker.Config
 
 	hasPublicURL              bool // the operator set PUBLIC_URL
-	hasLoginLimits            bool // the operator set LOGIN_LIMITS
 	adminEmail, adminPassword string
 }
 
@@ -60,7 +59,7 @@ func loadSettings(data *dataFolder, environ []string) (*settings, error) {
 	if appErr != nil {
 		workerErr = nil // the settings that both read would be complained about twice
 	}
-	set := &settings{app: appConfig, worker: workerConfig, hasPublicURL: given("PUBLIC_URL"), hasLoginLimits: given("LOGIN_LIMITS"), adminEmail: values["PORTICO_ADMIN_EMAIL"], adminPassword: values["PORTICO_ADMIN_PASSWORD"]}
+	set := &settings{app: appConfig, worker: workerConfig, hasPublicURL: given("PUBLIC_URL"), adminEmail: values["PORTICO_ADMIN_EMAIL"], adminPassword: values["PORTICO_ADMIN_PASSWORD"]}
 	if set.adminEmail == "" {
 		set.adminEmail = "admin@portico.localhost"
 	}

@@ -111,11 +111,11 @@ func (p *platform) startInner(ctx context.Context, parts *parts, addrs proxy.Add
 		public := fmt.Sprintf("https://localhost:%d", addrs.HTTPS.Port)
 		p.settings.app.PublicURL, p.settings.worker.PublicURL = public, public
 	}
-	if !p.settings.hasLoginLimits {
-		// On this machine alone everybody is one address: limits by address would only hinder trying things out.
-		p.settings.app.LoginLimits = !addrs.HTTPS.IP.IsLoopback()
-	}
-	application, err := app.New(ctx, p.settings.app, app.Surroundings{DB: p.db, Log: p.log, Registry: p.registry, Checks: p.checks, Version: version})
+	application, err := app.New(ctx, p.settings.app, app.Surroundings{
+		DB: p.db, Log: p.log, Registry: p.registry, Checks: p.checks, Version: version,
+		// A public URL means that something on this machine lets strangers in.
+		Local: addrs.HTTPS.IP.IsLoopback() && !p.settings.hasPublicURL,
+	})
 	if err != nil {
 		return err
 	}
