@@ -1,0 +1,150 @@
+// Package socket is a TCP connection as the edge wants it, on the side of clients and of upstreams alike: with deadlines
+// that cost nothing while data flows, with reads that another goroutine can interrupt, and with questions about the other
+// end that do not wait.
+package socket
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// ErrInterrupted says that Interrupt ended a read. It is a net.Error that is temporary, so that TLS above it stays usable.
+var ErrInterrupted error = interrupted{}
+
+type interrupted struct{}
+
+func (interrupted) Error() string   { return "interrupted" }
+func (interrupted) Timeout() bool   { return false }
+func (interrupted) Temporary() bool { return true }
+
+// ErrTimeout says that a deadline of ReadBy or WriteWithin passed. It is a net.Error whose Timeout is true.
+var ErrTimeout = os.ErrDeadlineExceeded
+
+// Setting a deadline costs a timer. So one is set for at most this long ahead, and while it is still to come serves for all
+// reads that may take longer; a read that it ends too early goes on with its own.
+const ahead = time.Second
+
+// Conn is a TCP connection. One goroutine reads, one writes; Interrupt, Close and the questions may come from any.
+type Conn struct {
+	*net.TCPConn
+	raw syscall.RawConn
+
+	readBy    time.Time // when a read must have brought something; zero for never
+	readArmed time.Time // the deadline that is set; zero for none
+
+	writeWithin time.Duration // how long a write may take; zero for ever
+	writeArmed  time.Time
+
+	interrupted atomic.Bool
+	poll        poll
+}
+
+// New wraps a connection, which belongs to the Conn from now on.
+func New(connection *net.TCPConn) (*Conn, error) {
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{TCPConn: connection, raw: raw}
+	c.poll.init()
+	return c, nil
+}
+
+// ReadBy sets the time by which reads from now on must have brought something. The zero time takes it away; deadlines set by
+// SetReadDeadline then hold as net.Conn has them.
+func (c *Conn) ReadBy(deadline time.Time) {
+	if deadline.IsZero() {
+		c.readBy, c.readArmed = deadline, deadline
+		_ = c.SetReadDeadline(deadline)
+		return
+	}
+	c.readUntil(time.Now(), deadline)
+}
+
+// ReadWithin is ReadBy, counted from now.
+func (c *Conn) ReadWithin(now time.Time, d time.Duration) { c.readUntil(now, now.Add(d)) }
+
+func (c *Conn) readUntil(now, deadline time.Time) {
+	c.readBy = deadline
+	if c.readArmed.After(now) && !c.readArmed.After(deadline) {
+		return
+	}
+	c.armRead(earlier(deadline, now.Add(ahead)))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func (c *Conn) armRead(at time.Time) {
+	c.readArmed = at
+	_ = c.SetReadDeadline(at)
+}
+
+// Read reads what there is, or waits for some. Its errors are ErrTimeout, ErrInterrupted, io.EOF and the connection's.
+func (c *Conn) Read(p []byte) (int, error) {
+	for {
+		if c.interrupted.Load() {
+			return 0, ErrInterrupted
+		}
+		n, err := c.TCPConn.Read(p)
+		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if c.interrupted.Load() {
+			return 0, ErrInterrupted
+		}
+		if c.readBy.IsZero() || !time.Now().Before(c.readBy) {
+			c.readArmed = time.Time{}
+			return 0, ErrTimeout
+		}
+		// It woke too early. That Interrupt comes just now is seen at the top.
+		c.armRead(c.readBy)
+	}
+}
+
+// WriteWithin bounds how long each write may take; zero takes the bound away. A write is bounded a quarter more generously
+// at times, so that not each needs a timer.
+func (c *Conn) WriteWithin(d time.Duration) {
+	if c.writeWithin = d; d == 0 {
+		c.writeArmed = time.Time{}
+		_ = c.SetWriteDeadline(time.Time{})
+	}
+}
+
+// Write writes all of p, or fails.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.writeWithin > 0 {
+		now := time.Now()
+		if c.writeArmed.Before(now.Add(c.writeWithin)) {
+			c.writeArmed = now.Add(c.writeWithin + c.writeWithin/4)
+			_ = c.SetWriteDeadline(c.writeArmed)
+		}
+	}
+	return c.TCPConn.Write(p)
+}
+
+// Interrupt ends a read that waits, and all later ones, until Resume.
+func (c *Conn) Interrupt() {
+	c.interrupted.Store(true)
+	_ = c.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Resume lets reads wait again, without a deadline. The reading goroutine calls it.
+func (c *Conn) Resume() {
+	c.interrupted.Store(false)
+	c.ReadBy(time.Time{})
+}
+
+// Reset closes the connection so that the other end sees it broken, not ended.
+func (c *Conn) Reset() {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
