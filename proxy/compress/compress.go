@@ -4,12 +4,13 @@ package compress
 
 import (
 	"mime"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/portico-web/portico/proxy/message"
 )
 
 const (
@@ -33,22 +34,23 @@ func New() *Compressor {
 	}}}
 }
 
-// Wrap returns the writer through which to answer r, and the function to call after the answer is whole; it must not be
-// called when the answer was broken off, so that the client notices.
-func (c *Compressor) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, func()) {
-	wrapped := &writer{
-		ResponseWriter: w, compressor: c,
-		held:     r.Header.Get("If-None-Match"),
-		accepted: r.Method != http.MethodHead && accepts(r.Header.Values("Accept-Encoding")),
+// Wrap returns the responder through which to answer a request. Release must be called when the answer is over.
+func (c *Compressor) Wrap(out message.Responder, request *message.Head) *Responder {
+	return &Responder{
+		Responder: out, compressor: c,
+		held:     string(request.Get(message.IfNoneMatch)),
+		accepted: request.Method != "HEAD" && accepts(request.Fields.All()),
 	}
-	return wrapped, wrapped.finish
 }
 
 // accepts tells whether Accept-Encoding admits gzip (RFC 9110 section 12.5.3).
-func accepts(values []string) bool {
+func accepts(fields []message.Field) bool {
 	anything := false
-	for _, value := range values {
-		for member := range strings.SplitSeq(value, ",") {
+	for i := range fields {
+		if fields[i].ID != message.AcceptEncoding {
+			continue
+		}
+		for member := range strings.SplitSeq(string(fields[i].Value), ",") {
 			coding, parameter, _ := strings.Cut(member, ";")
 			weight, weighted := strings.CutPrefix(strings.TrimSpace(parameter), "q=")
 			number, err := strconv.ParseFloat(weight, 64)
@@ -64,56 +66,51 @@ func accepts(values []string) bool {
 	return anything
 }
 
-type writer struct {
-	http.ResponseWriter
+// Responder compresses the content of an answer where that pays and the client takes it.
+type Responder struct {
+	message.Responder
 	compressor *Compressor
 	held       string // If-None-Match: what the client has
 	accepted   bool
-	begun      bool
-	encoder    *gzip.Writer
+	encoder    *gzip.Writer // nil: content passes as it is
 }
 
-func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *writer) WriteHeader(status int) {
-	if !w.begun && status >= 200 {
-		w.begin(status)
+// Answer implements message.Responder.
+func (r *Responder) Answer(head *message.Head) error {
+	tag := head.Get(message.ETag)
+	strong := len(tag) > 0 && tag[0] == '"'
+	if head.Status == 304 && strong && strings.Contains(r.held, "W/"+string(tag)) {
+		head.Set(message.ETag, "W/"+string(tag)) // what the client has was compressed; it must know it again (RFC 9111 section 4.3.4)
 	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *writer) begin(status int) {
-	w.begun = true
-	header := w.Header()
-	if tag := header.Get("Etag"); status == http.StatusNotModified && strings.HasPrefix(tag, `"`) && strings.Contains(w.held, "W/"+tag) {
-		header.Set("Etag", "W/"+tag) // what the client has was compressed; it must know it again (RFC 9111 section 4.3.4)
+	if head.Status != 200 || !worthwhile(head) {
+		return r.Responder.Answer(head)
 	}
-	if status != http.StatusOK || !worthwhile(header) {
-		return
+	head.Add(message.Vary, "Accept-Encoding")
+	if !r.accepted {
+		return r.Responder.Answer(head)
 	}
-	header.Add("Vary", "Accept-Encoding")
-	if !w.accepted {
-		return
+	head.Set(message.ContentEncoding, "gzip")
+	head.Del(message.AcceptRanges)
+	head.Length = message.Unknown
+	if strong {
+		head.Set(message.ETag, "W/"+string(tag)) // other bytes, so not the same strong validator (RFC 9110 section 8.8.1)
 	}
-	header.Set("Content-Encoding", "gzip")
-	header.Del("Content-Length")
-	header.Del("Accept-Ranges")
-	if tag := header.Get("Etag"); strings.HasPrefix(tag, `"`) {
-		header.Set("Etag", "W/"+tag) // other bytes, so not the same strong validator (RFC 9110 section 8.8.1)
-	}
-	w.encoder, _ = w.compressor.encoders.Get().(*gzip.Writer)
-	w.encoder.Reset(w.ResponseWriter)
+	r.encoder, _ = r.compressor.encoders.Get().(*gzip.Writer)
+	r.encoder.Reset(r.Responder)
+	return r.Responder.Answer(head)
 }
 
 // worthwhile tells whether an answer is long enough, compressible, and its author's leave given.
-func worthwhile(header http.Header) bool {
-	if header.Get("Content-Encoding") != "" || strings.Contains(header.Get("Cache-Control"), "no-transform") {
+func worthwhile(head *message.Head) bool {
+	if head.Get(message.ContentEncoding) != nil || head.Length >= 0 && head.Length < smallest {
 		return false
 	}
-	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil && length < smallest {
-		return false
+	for _, field := range head.All() {
+		if field.ID == message.CacheControl && strings.Contains(strings.ToLower(string(field.Value)), "no-transform") {
+			return false
+		}
 	}
-	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	kind, _, err := mime.ParseMediaType(string(head.Get(message.ContentType)))
 	if err != nil || kind == "text/event-stream" {
 		return false
 	}
@@ -126,36 +123,39 @@ func worthwhile(header http.Header) bool {
 	}
 }
 
-func (w *writer) Write(p []byte) (int, error) {
-	if !w.begun {
-		if w.Header().Get("Content-Type") == "" {
-			w.Header().Set("Content-Type", http.DetectContentType(p))
-		}
-		w.WriteHeader(http.StatusOK)
+// Write implements message.Responder.
+func (r *Responder) Write(p []byte) (int, error) {
+	if r.encoder == nil {
+		return r.Responder.Write(p)
 	}
-	if w.encoder == nil {
-		return w.ResponseWriter.Write(p)
-	}
-	return w.encoder.Write(p)
+	return r.encoder.Write(p)
 }
 
-// FlushError sends on what was written so far; http.ResponseController calls it.
-func (w *writer) FlushError() error {
-	if !w.begun {
-		w.WriteHeader(http.StatusOK)
-	}
-	if w.encoder != nil {
-		if err := w.encoder.Flush(); err != nil {
+// Flush implements message.Responder: what was written so far leaves at once.
+func (r *Responder) Flush() error {
+	if r.encoder != nil {
+		if err := r.encoder.Flush(); err != nil {
 			return err
 		}
 	}
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	return r.Responder.Flush()
 }
 
-func (w *writer) finish() {
-	if w.encoder != nil {
-		_ = w.encoder.Close()
-		w.compressor.encoders.Put(w.encoder)
-		w.encoder = nil
+// End implements message.Responder.
+func (r *Responder) End(trailer *message.Fields) error {
+	if r.encoder != nil {
+		if err := r.encoder.Close(); err != nil {
+			return err
+		}
+	}
+	return r.Responder.End(trailer)
+}
+
+// Release gives the encoder back; of an answer that was given up, too.
+func (r *Responder) Release() {
+	if r.encoder != nil {
+		r.encoder.Reset(nil)
+		r.compressor.encoders.Put(r.encoder)
+		r.encoder = nil
 	}
 }

@@ -1,17 +1,70 @@
 package compress_test
 
 import (
+	"bytes"
 	"io"
-	"net/http"
-	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/portico-web/portico/proxy/compress"
+	"github.com/portico-web/portico/proxy/message"
 )
+
+// answered is what reached the client.
+type answered struct {
+	statuses []int
+	head     message.Head
+	content  bytes.Buffer
+	ended    bool
+}
+
+func (a *answered) Interim(head *message.Head) error {
+	a.statuses = append(a.statuses, head.Status)
+	return nil
+}
+
+func (a *answered) Answer(head *message.Head) error {
+	a.statuses = append(a.statuses, head.Status)
+	a.head.Fields.CopyFrom(&head.Fields)
+	a.head.Length = head.Length
+	return nil
+}
+
+func (a *answered) Write(p []byte) (int, error) { return a.content.Write(p) }
+func (a *answered) Flush() error                { return nil }
+func (a *answered) End(*message.Fields) error   { a.ended = true; return nil }
+func (a *answered) get(id message.Name) string  { return string(a.head.Get(id)) }
+
+// asking is a GET with these fields.
+func asking(fields ...string) *message.Head {
+	head := &message.Head{Method: "GET"}
+	for i := 0; i < len(fields); i += 2 {
+		head.AddNamed(fields[i], fields[i+1])
+	}
+	return head
+}
+
+// answer is an answer's head with these fields.
+func answer(status int, length int64, fields ...string) *message.Head {
+	head := asking(fields...)
+	head.Status, head.Length = status, length
+	return head
+}
+
+func unzip(t *testing.T, content io.Reader) string {
+	t.Helper()
+	reader, err := gzip.NewReader(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(plain)
+}
 
 func TestOnlyWhatPaysAndMayIsCompressed(t *testing.T) {
 	t.Parallel()
@@ -19,70 +72,61 @@ func TestOnlyWhatPaysAndMayIsCompressed(t *testing.T) {
 	compressor := compress.New()
 	for name, c := range map[string]struct {
 		accept     string
-		status     int
-		header     http.Header
+		head       *message.Head
 		body       string
 		compressed bool
 	}{
-		"text":              {"gzip", 200, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, long, true},
-		"any coding":        {"br, *;q=0.1", 200, http.Header{"Content-Type": {"text/html"}}, long, true},
-		"JSON":              {"gzip", 200, http.Header{"Content-Type": {"application/problem+json"}}, long, true},
-		"sniffed":           {"gzip", 200, nil, "<html>" + long, true},
-		"known length":      {"gzip", 200, http.Header{"Content-Type": {"text/css"}, "Content-Length": {"4096"}}, long, true},
-		"not accepted":      {"br", 200, http.Header{"Content-Type": {"text/html"}}, long, false},
-		"refused":           {"gzip;q=0", 200, http.Header{"Content-Type": {"text/html"}}, long, false},
-		"no field":          {"", 200, http.Header{"Content-Type": {"text/html"}}, long, false},
-		"image":             {"gzip", 200, http.Header{"Content-Type": {"image/png"}}, long, false},
-		"events":            {"gzip", 200, http.Header{"Content-Type": {"text/event-stream"}}, long, false},
-		"coded already":     {"gzip", 200, http.Header{"Content-Type": {"text/html"}, "Content-Encoding": {"br"}}, long, false},
-		"not to be changed": {"gzip", 200, http.Header{"Content-Type": {"text/html"}, "Cache-Control": {"no-transform"}}, long, false},
-		"short":             {"gzip", 200, http.Header{"Content-Type": {"text/html"}, "Content-Length": {"3"}}, "abc", false},
-		"partial":           {"gzip", 206, http.Header{"Content-Type": {"text/html"}}, long, false},
-		"not found":         {"gzip", 404, http.Header{"Content-Type": {"text/html"}}, long, false},
+		"text":              {"gzip", answer(200, message.Unknown, "Content-Type", "text/html; charset=utf-8"), long, true},
+		"any coding":        {"br, *;q=0.1", answer(200, message.Unknown, "Content-Type", "text/html"), long, true},
+		"JSON":              {"gzip", answer(200, message.Unknown, "content-type", "application/problem+json"), long, true},
+		"known length":      {"gzip", answer(200, 4096, "Content-Type", "text/css"), long, true},
+		"not accepted":      {"br", answer(200, message.Unknown, "Content-Type", "text/html"), long, false},
+		"refused":           {"gzip;q=0", answer(200, message.Unknown, "Content-Type", "text/html"), long, false},
+		"no field":          {"", answer(200, message.Unknown, "Content-Type", "text/html"), long, false},
+		"image":             {"gzip", answer(200, message.Unknown, "Content-Type", "image/png"), long, false},
+		"no type":           {"gzip", answer(200, message.Unknown), long, false},
+		"events":            {"gzip", answer(200, message.Unknown, "Content-Type", "text/event-stream"), long, false},
+		"coded already":     {"gzip", answer(200, message.Unknown, "Content-Type", "text/html", "Content-Encoding", "br"), long, false},
+		"not to be changed": {"gzip", answer(200, message.Unknown, "Content-Type", "text/html", "Cache-Control", "private", "Cache-Control", "No-Transform"), long, false},
+		"short":             {"gzip", answer(200, 3, "Content-Type", "text/html"), "abc", false},
+		"partial":           {"gzip", answer(206, message.Unknown, "Content-Type", "text/html"), long, false},
+		"not found":         {"gzip", answer(404, message.Unknown, "Content-Type", "text/html"), long, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			request := asking()
 			if c.accept != "" {
-				request.Header.Set("Accept-Encoding", c.accept)
+				request.AddNamed("accept-encoding", c.accept)
 			}
-			recorder := httptest.NewRecorder()
-			recorder.Header().Set("Etag", `"tag"`)
-			w, finish := compressor.Wrap(recorder, request)
-			for name, values := range c.header {
-				w.Header()[name] = values
-			}
-			if c.status != 200 {
-				w.WriteHeader(c.status)
+			got := &answered{}
+			out := compressor.Wrap(got, request)
+			defer out.Release()
+			c.head.Add(message.ETag, `"tag"`)
+			length := c.head.Length
+			if err := out.Answer(c.head); err != nil {
+				t.Fatal(err)
 			}
 			for chunk := range strings.SplitAfterSeq(c.body, "xxxxxxxx") {
-				if _, err := io.WriteString(w, chunk); err != nil {
+				if _, err := out.Write([]byte(chunk)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			finish()
-			got, header := recorder.Body.String(), recorder.Result().Header
-			if (header.Get("Content-Encoding") == "gzip") != c.compressed {
-				t.Fatalf("%v", header)
+			if err := out.End(nil); err != nil || !got.ended {
+				t.Fatal(err, got.ended)
 			}
+			if (got.get(message.ContentEncoding) == "gzip") != c.compressed {
+				t.Fatalf("Content-Encoding %q", got.get(message.ContentEncoding))
+			}
+			body, tag := got.content.String(), `"tag"`
 			if c.compressed {
-				if header.Get("Content-Length") != "" || header.Get("Etag") != `W/"tag"` || len(got) > len(c.body)/4 {
-					t.Errorf("%d bytes, %v", len(got), header)
+				tag, length = `W/"tag"`, message.Unknown
+				if len(body) > len(c.body)/4 {
+					t.Errorf("%d bytes", len(body))
 				}
-				reader, err := gzip.NewReader(strings.NewReader(got))
-				if err != nil {
-					t.Fatal(err)
-				}
-				plain, err := io.ReadAll(reader)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got = string(plain)
-			} else if header.Get("Etag") != `"tag"` {
-				t.Errorf("ETag %s", header.Get("Etag"))
+				body = unzip(t, &got.content)
 			}
-			if got != c.body || recorder.Code != c.status {
-				t.Errorf("%d, %d bytes", recorder.Code, len(got))
+			if got.get(message.ETag) != tag || got.head.Length != length || body != c.body || got.statuses[0] != c.head.Status {
+				t.Errorf("ETag %s, length %d, status %v, %d bytes", got.get(message.ETag), got.head.Length, got.statuses, len(body))
 			}
 		})
 	}
@@ -90,29 +134,32 @@ func TestOnlyWhatPaysAndMayIsCompressed(t *testing.T) {
 
 func TestWhatWouldBeCompressedForOthersVaries(t *testing.T) {
 	t.Parallel()
-	recorder := httptest.NewRecorder()
-	w, finish := compress.New().Wrap(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
-	w.Header().Set("Content-Type", "text/html")
-	w.Header().Set("Content-Length", strconv.Itoa(4096))
-	_, _ = io.WriteString(w, strings.Repeat("x", 4096))
-	finish()
-	if recorder.Header().Get("Vary") != "Accept-Encoding" || recorder.Header().Get("Content-Length") != "4096" {
-		t.Error(recorder.Header())
+	got := &answered{}
+	out := compress.New().Wrap(got, asking())
+	defer out.Release()
+	if err := out.Answer(answer(200, 4096, "Content-Type", "text/html")); err != nil {
+		t.Fatal(err)
+	}
+	if got.get(message.Vary) != "Accept-Encoding" || got.head.Length != 4096 {
+		t.Error(got.get(message.Vary), got.head.Length)
 	}
 }
 
 func TestAFlushSendsWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	request.Header.Set("Accept-Encoding", "gzip")
-	recorder := httptest.NewRecorder()
-	w, finish := compress.New().Wrap(recorder, request)
-	w.Header().Set("Content-Type", "text/plain")
-	_, _ = io.WriteString(w, "first")
-	if err := http.NewResponseController(w).Flush(); err != nil {
+	got := &answered{}
+	out := compress.New().Wrap(got, asking("Accept-Encoding", "gzip"))
+	defer out.Release()
+	if err := out.Answer(answer(200, message.Unknown, "Content-Type", "text/plain")); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := gzip.NewReader(strings.NewReader(recorder.Body.String()))
+	if _, err := out.Write([]byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := gzip.NewReader(&got.content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,44 +167,35 @@ func TestAFlushSendsWhatWasWritten(t *testing.T) {
 	if _, err := io.ReadFull(reader, first); err != nil || string(first) != "first" {
 		t.Errorf("%q, %v", first, err)
 	}
-	finish()
 }
 
 func TestWhoHoldsACompressedAnswerIsToldThatItIsFresh(t *testing.T) {
 	t.Parallel()
 	for held, want := range map[string]string{`W/"v"`: `W/"v"`, `"v"`: `"v"`, `W/"x", W/"v"`: `W/"v"`} {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-		request.Header.Set("Accept-Encoding", "gzip")
-		request.Header.Set("If-None-Match", held)
-		recorder := httptest.NewRecorder()
-		w, finish := compress.New().Wrap(recorder, request)
-		w.Header().Set("Etag", `"v"`)
-		w.WriteHeader(http.StatusNotModified)
-		finish()
-		if got := recorder.Header().Get("Etag"); got != want {
-			t.Errorf("%s is held: %s, want %s", held, got, want)
+		got := &answered{}
+		out := compress.New().Wrap(got, asking("Accept-Encoding", "gzip", "If-None-Match", held))
+		if err := out.Answer(answer(304, message.Unknown, "ETag", `"v"`)); err != nil {
+			t.Fatal(err)
+		}
+		out.Release()
+		if got.get(message.ETag) != want {
+			t.Errorf("%s is held: %s, want %s", held, got.get(message.ETag), want)
 		}
 	}
 }
 
 func TestEarlyHintsPassBeforeTheDecision(t *testing.T) {
 	t.Parallel()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	request.Header.Set("Accept-Encoding", "gzip")
-	var statuses []int
-	w, finish := compress.New().Wrap(statusWriter{httptest.NewRecorder(), &statuses}, request)
-	w.WriteHeader(http.StatusEarlyHints)
-	w.Header().Set("Content-Type", "text/html")
-	w.WriteHeader(http.StatusOK)
-	finish()
-	if len(statuses) != 2 || statuses[0] != 103 || statuses[1] != 200 || w.Header().Get("Content-Encoding") != "gzip" {
-		t.Errorf("%v %v", statuses, w.Header())
+	got := &answered{}
+	out := compress.New().Wrap(got, asking("Accept-Encoding", "gzip"))
+	defer out.Release()
+	if err := out.Interim(answer(103, message.Unknown)); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Answer(answer(200, message.Unknown, "Content-Type", "text/html")); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.statuses) != 2 || got.statuses[0] != 103 || got.get(message.ContentEncoding) != "gzip" {
+		t.Error(got.statuses, got.get(message.ContentEncoding))
 	}
 }
-
-type statusWriter struct {
-	http.ResponseWriter
-	statuses *[]int
-}
-
-func (w statusWriter) WriteHeader(status int) { *w.statuses = append(*w.statuses, status) }
