@@ -18,11 +18,12 @@ func New(w io.Writer, level, format string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("LOG_LEVEL: %q is not one of debug, info, warn, error", level)
 	}
 	options := &slog.HandlerOptions{Level: threshold, ReplaceAttr: redact}
+	out := &output{writer: w}
 	switch format {
 	case "json":
-		return slog.New(contextHandler{slog.NewJSONHandler(w, options)}), nil
+		return slog.New(contextHandler{slog.NewJSONHandler(out, options), out, false}), nil
 	case "console":
-		return slog.New(contextHandler{slog.NewTextHandler(w, options)}), nil
+		return slog.New(contextHandler{slog.NewTextHandler(out, options), out, true}), nil
 	default:
 		return nil, fmt.Errorf("LOG_FORMAT: %q is not one of json, console", format)
 	}
@@ -44,7 +45,11 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-type contextHandler struct{ slog.Handler }
+type contextHandler struct {
+	slog.Handler
+	output  *output
+	console bool // else JSON
+}
 
 func (h contextHandler) Handle(ctx context.Context, record slog.Record) error {
 	if id := RequestID(ctx); id != "" {
@@ -57,11 +62,11 @@ func (h contextHandler) Handle(ctx context.Context, record slog.Record) error {
 }
 
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs)}
+	return contextHandler{h.Handler.WithAttrs(attrs), h.output, h.console}
 }
 
 func (h contextHandler) WithGroup(name string) slog.Handler {
-	return contextHandler{h.Handler.WithGroup(name)}
+	return contextHandler{h.Handler.WithGroup(name), h.output, h.console}
 }
 
 // secretKeys are attribute names whose values never reach a log, whoever logs them.

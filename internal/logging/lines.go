@@ -1,0 +1,147 @@
+package logging
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Lines writes many lines of one kind, such as an access log, at a fraction of what a slog call costs: values are appended
+// to the line as they are named, and lines are gathered for up to half a second. They look like the logger's other lines and
+// keep their place among them. It is safe for concurrent use.
+type Lines struct {
+	output  *output
+	console bool
+	message string
+	pool    sync.Pool
+}
+
+// NewLines returns lines of level info with this message, on the output of a logger that New made; nil when the logger
+// writes no such lines.
+func NewLines(log *slog.Logger, message string) *Lines {
+	handler, ours := log.Handler().(contextHandler)
+	if !ours || !log.Enabled(context.Background(), slog.LevelInfo) {
+		return nil
+	}
+	l := &Lines{output: handler.output, console: handler.console, message: message}
+	l.pool.New = func() any { return &Line{lines: l} }
+	return l
+}
+
+// Flush writes what was gathered.
+func (l *Lines) Flush() { l.output.flush() }
+
+// Begin starts a line. It is written by its End.
+func (l *Lines) Begin(at time.Time) *Line {
+	line, _ := l.pool.Get().(*Line)
+	if l.console {
+		line.text = at.AppendFormat(append(line.text[:0], "time="...), "2006-01-02T15:04:05.000Z07:00")
+		line.text = append(line.text, " level=INFO msg="...)
+		line.text = appendConsole(line.text, []byte(l.message))
+		return line
+	}
+	line.text = at.AppendFormat(append(line.text[:0], `{"time":"`...), time.RFC3339Nano)
+	line.text = append(line.text, `","level":"INFO","msg":`...)
+	line.text = appendJSON(line.text, []byte(l.message))
+	return line
+}
+
+// Line is one line under construction. Keys are the program's own and need no escaping.
+type Line struct {
+	lines *Lines
+	text  []byte
+}
+
+func (l *Line) key(key string) {
+	if l.lines.console {
+		l.text = append(l.text, ' ')
+		l.text = append(l.text, key...)
+		l.text = append(l.text, '=')
+		return
+	}
+	l.text = append(l.text, `,"`...)
+	l.text = append(l.text, key...)
+	l.text = append(l.text, `":`...)
+}
+
+// String adds text.
+func (l *Line) String(key, value string) {
+	l.key(key)
+	if l.lines.console {
+		l.text = appendConsole(l.text, value)
+	} else {
+		l.text = appendJSON(l.text, value)
+	}
+}
+
+// Bytes adds text.
+func (l *Line) Bytes(key string, value []byte) {
+	l.key(key)
+	if l.lines.console {
+		l.text = appendConsole(l.text, value)
+	} else {
+		l.text = appendJSON(l.text, value)
+	}
+}
+
+// Int adds a whole number.
+func (l *Line) Int(key string, value int64) {
+	l.key(key)
+	l.text = strconv.AppendInt(l.text, value, 10)
+}
+
+// Milliseconds adds a duration in milliseconds, to the microsecond.
+func (l *Line) Milliseconds(key string, value time.Duration) {
+	l.key(key)
+	l.text = strconv.AppendFloat(l.text, float64(value.Microseconds())/1000, 'f', -1, 64)
+}
+
+// Bool adds a truth.
+func (l *Line) Bool(key string, value bool) {
+	l.key(key)
+	l.text = strconv.AppendBool(l.text, value)
+}
+
+// End writes the line, which must not be used any more.
+func (l *Line) End() {
+	if !l.lines.console {
+		l.text = append(l.text, '}')
+	}
+	l.text = append(l.text, '\n')
+	l.lines.output.gather(l.text)
+	if cap(l.text) <= gathered {
+		l.lines.pool.Put(l)
+	}
+}
+
+// appendJSON appends text as a JSON string.
+func appendJSON[T []byte | string](line []byte, text T) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(string(text))
+			if err != nil { // a string always marshals
+				quoted = []byte(`""`)
+			}
+			return append(line, quoted...)
+		}
+	}
+	line = append(line, '"')
+	line = append(line, text...)
+	return append(line, '"')
+}
+
+// appendConsole appends text, in quotes where it could be misread.
+func appendConsole[T []byte | string](line []byte, text T) []byte {
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c > '~' || c == '"' || c == '=' || c == '\\' {
+			return strconv.AppendQuote(line, string(text))
+		}
+	}
+	if len(text) == 0 {
+		return append(line, '"', '"')
+	}
+	return append(line, text...)
+}
