@@ -1,7 +1,7 @@
 package httpx
 
 import (
-	"crypto/rand"
+	"math/rand/v2"
 	"net/http"
 
 	"github.com/portico-web/portico/internal/logging"
@@ -14,16 +14,29 @@ const HeaderRequestID = "X-Request-Id"
 // maxRequestID bounds what a client may choose as its request id.
 const maxRequestID = 64
 
-// NewRequestID returns 26 random characters (128 bits, base32).
-func NewRequestID() string { return rand.Text() }
+// NewRequestID returns 26 random characters.
+func NewRequestID() string { return string(AppendRequestID(nil)) }
+
+// AppendRequestID appends 26 random characters (128 bits, base32). They tell requests apart and are no secret.
+func AppendRequestID(into []byte) []byte {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	for range 2 {
+		bits := rand.Uint64() //nolint:gosec // see above
+		for range 13 {
+			into = append(into, alphabet[bits&31])
+			bits >>= 5
+		}
+	}
+	return into
+}
 
 // ValidRequestID tells whether id may be taken over from another party: 1 to 64 letters, digits, dashes, underscores, dots.
-func ValidRequestID(id string) bool {
-	if id == "" || len(id) > maxRequestID {
+func ValidRequestID[T []byte | string](id T) bool {
+	if len(id) == 0 || len(id) > maxRequestID {
 		return false
 	}
-	for _, c := range []byte(id) {
-		switch {
+	for i := range len(id) {
+		switch c := id[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
 		default:
 			return false

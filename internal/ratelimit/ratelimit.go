@@ -59,14 +59,17 @@ func ParseRate(text string) (events int, period time.Duration, err error) {
 
 // ClientKey is the key under which a client's address is counted. Of IPv6 the first 64 bits count, since one customer has a
 // whole /64 to choose from.
-func ClientKey(addr netip.Addr) string {
+func ClientKey(addr netip.Addr) string { return string(AppendClientKey(nil, addr)) }
+
+// AppendClientKey appends what ClientKey returns.
+func AppendClientKey(into []byte, addr netip.Addr) []byte {
 	addr = addr.Unmap()
 	if addr.Is6() {
 		if prefix, err := addr.WithZone("").Prefix(64); err == nil {
-			return prefix.String()
+			return prefix.AppendTo(into)
 		}
 	}
-	return addr.String()
+	return addr.AppendTo(into)
 }
 
 // interval is the time one event takes at the limit's average rate.
