@@ -1,10 +1,10 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,7 +20,13 @@ type Settings struct {
 	Targets   []string
 	LeastConn bool // else round robin
 	Health    *Probe
+	// ResponseTimeout is how long a target may take to answer once it has the request, and to take in a part of one;
+	// 0 for DefaultResponseTimeout.
+	ResponseTimeout time.Duration
 }
+
+// DefaultResponseTimeout is the usual Settings.ResponseTimeout.
+const DefaultResponseTimeout = time.Minute
 
 // Probe says how targets are asked whether they are healthy: GET Path, every Interval, 2xx within Timeout.
 type Probe struct {
@@ -32,7 +38,7 @@ type Probe struct {
 
 // Equal tells whether a pool of these settings can stand for one of the others.
 func (s Settings) Equal(other Settings) bool {
-	if s.Name != other.Name || s.LeastConn != other.LeastConn || !slices.Equal(s.Targets, other.Targets) {
+	if s.Name != other.Name || s.LeastConn != other.LeastConn || s.ResponseTimeout != other.ResponseTimeout || !slices.Equal(s.Targets, other.Targets) {
 		return false
 	}
 	if s.Health == nil || other.Health == nil {
@@ -41,50 +47,71 @@ func (s Settings) Equal(other Settings) bool {
 	return *s.Health == *other.Health
 }
 
-// Pool chooses among targets and probes them. It is safe for concurrent use.
+// Pool chooses among targets, probes them and keeps the connections to them. It is safe for concurrent use.
 type Pool struct {
 	settings Settings
 	targets  []*Target
 	next     atomic.Uint64
 	log      *slog.Logger
-	client   *http.Client
 	stop     context.CancelFunc
-	probes   sync.WaitGroup
+	tasks    sync.WaitGroup // probes and the sweeping of idle connections
 }
 
-// New makes a pool and, when settings say so, begins to probe. Close ends that.
+// New makes a pool and, when settings say so, begins to probe. Close ends it.
 func New(settings Settings, log *slog.Logger) (*Pool, error) {
-	ctx, stop := context.WithCancel(context.Background())
-	p := &Pool{settings: settings, log: log, stop: stop, client: &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil},
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}}
+	p := &Pool{settings: settings, log: log}
 	for _, text := range settings.Targets {
 		address, err := ParseTarget(text)
 		if err != nil {
-			stop()
 			return nil, err
 		}
-		p.targets = append(p.targets, &Target{Address: address})
+		p.targets = append(p.targets, newTarget(address, p.ResponseTimeout()))
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.tasks.Go(func() { p.sweep(ctx) })
 	if settings.Health != nil {
 		for _, target := range p.targets {
-			p.probes.Go(func() { p.probe(ctx, target) })
+			p.tasks.Go(func() { p.probe(ctx, target) })
 		}
 	}
 	return p, nil
 }
 
-// Close ends the probes and waits for them. Requests in flight go on.
+// sweep retires idle connections until ctx ends.
+func (p *Pool) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			for _, target := range p.targets {
+				target.idle.sweep(now)
+			}
+		}
+	}
+}
+
+// Close ends the probes, waits for them, and drops idle connections. Exchanges in flight go on, also some that begin just
+// afterwards; they leave no connection behind.
 func (p *Pool) Close() {
 	p.stop()
-	p.probes.Wait()
+	p.tasks.Wait()
+	for _, target := range p.targets {
+		target.idle.close()
+		target.http2.close()
+	}
 }
 
 // Settings is what the pool was made of.
 func (p *Pool) Settings() Settings { return p.settings }
+
+// ResponseTimeout is how long a target may take to answer once it has the request.
+func (p *Pool) ResponseTimeout() time.Duration {
+	return cmp.Or(p.settings.ResponseTimeout, DefaultResponseTimeout)
+}
 
 // Targets lists the members, in the order of the settings.
 func (p *Pool) Targets() []*Target { return p.targets }

@@ -17,10 +17,10 @@ const timeoutsToFail = 2
 func (p *Pool) probe(ctx context.Context, target *Target) {
 	ticker := time.NewTicker(p.settings.Health.Interval)
 	defer ticker.Stop()
-	url := p.probeURL(target)
+	url, client := p.probeURL(target), prober(target, p.settings.Health.Port)
 	timeouts := 0
 	for {
-		err := p.ask(ctx, url)
+		err := ask(ctx, client, url, p.settings.Health.Timeout)
 		if ctx.Err() != nil {
 			return
 		}
@@ -53,18 +53,38 @@ func (p *Pool) probeURL(target *Target) string {
 		name, _, _ := net.SplitHostPort(host)
 		host = net.JoinHostPort(name, strconv.Itoa(port))
 	}
-	return target.Scheme + "://" + host + p.settings.Health.Path
+	scheme := target.Scheme
+	if scheme == "h2c" {
+		scheme = "http"
+	}
+	return scheme + "://" + host + p.settings.Health.Path
 }
 
-func (p *Pool) ask(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, p.settings.Health.Timeout)
+// prober asks a target. Another port than its own is asked in HTTP/1.1 also when the target speaks h2c.
+func prober(target *Target, port int) *http.Client {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	if target.Scheme == "h2c" && port == 0 {
+		protocols = http.Protocols{}
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	return &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil, Protocols: &protocols},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+}
+
+func ask(ctx context.Context, client *http.Client, url string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
 	request.Header.Set("User-Agent", "portico-probe")
-	response, err := p.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,17 +15,17 @@ import (
 
 // Address is where a target listens and how it is spoken to.
 type Address struct {
-	Scheme string // http or https
+	Scheme string // http, https or h2c
 	Host   string // host:port
 }
 
-// ParseTarget reads host:port, http://host:port or https://host:port.
+// ParseTarget reads host:port, http://host:port, https://host:port, or h2c://host:port for HTTP/2 without TLS.
 func ParseTarget(text string) (Address, error) {
 	malformed := fmt.Errorf("%q is not a target such as app:8000 or https://host:8443", text)
 	address := Address{Scheme: "http", Host: text}
 	if strings.Contains(text, "://") {
 		parsed, err := url.Parse(text)
-		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" ||
+		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" && parsed.Scheme != "h2c" ||
 			parsed.User != nil || parsed.Path != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
 			return Address{}, malformed
 		}
@@ -46,12 +47,25 @@ func ParseTarget(text string) (Address, error) {
 // avoid is how long a target that refused a connection is asked only when no other is left.
 const avoid = time.Second
 
-// Target is one member of a Pool.
+// Target is one member of a Pool, with the connections to it. It is safe for concurrent use.
 type Target struct {
 	Address
 	down       atomic.Bool  // what probes found; never set without probes
 	avoidUntil atomic.Int64 // Unix nanoseconds
 	active     atomic.Int64
+
+	config        *tls.Config // nil without TLS
+	upgradeConfig *tls.Config
+	writeTimeout  time.Duration
+	idle          idle
+	http2         multiplexed
+}
+
+func newTarget(address Address, writeTimeout time.Duration) *Target {
+	t := &Target{Address: address, writeTimeout: writeTimeout}
+	t.config, t.upgradeConfig = configs(address)
+	t.http2.init(t)
+	return t
 }
 
 // Healthy is what the last probes found; a target that is not probed counts as healthy.

@@ -1,0 +1,104 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/portico-web/portico/proxy/socket"
+)
+
+const (
+	// dialTimeout bounds how long a target may take to accept a connection, the resolution of its name included.
+	dialTimeout = 2 * time.Second
+	// handshakeTimeout bounds TLS after that.
+	handshakeTimeout = 5 * time.Second
+)
+
+const (
+	protocolHTTP2  = "h2"
+	protocolHTTP11 = "http/1.1"
+)
+
+// ErrHTTP2 says that the target turned out to speak HTTP/2, so that Target.RoundTrip is the way to ask it.
+var ErrHTTP2 = errors.New("the target speaks HTTP/2")
+
+// DialError says that a connection did not come about: nothing of a request was sent.
+type DialError struct{ Err error }
+
+func (e *DialError) Error() string { return e.Err.Error() }
+
+// Unwrap is the reason.
+func (e *DialError) Unwrap() error { return e.Err }
+
+// Dial makes a new connection for HTTP/1.1. A target that chooses HTTP/2 instead fails with ErrHTTP2, unless upgrade says
+// that the exchange is to end in another protocol: then it is not offered the choice. Other errors are a *DialError.
+func (t *Target) Dial(ctx context.Context, upgrade bool) (*Conn, error) {
+	config := t.config
+	if upgrade {
+		config = t.upgradeConfig
+	}
+	over, secure, err := t.connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if secure != nil && secure.ConnectionState().NegotiatedProtocol == protocolHTTP2 {
+		if err := t.http2.adopt(secure); err != nil {
+			return nil, err
+		}
+		return nil, ErrHTTP2
+	}
+	return newConn(t, over, secure), nil
+}
+
+// connect makes a connection, with TLS when the target has it.
+func (t *Target) connect(ctx context.Context, config *tls.Config) (*wire, *tls.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	made, err := dialer.DialContext(ctx, "tcp", t.Host)
+	if err != nil {
+		return nil, nil, &DialError{err}
+	}
+	connection, ok := made.(*net.TCPConn)
+	if !ok {
+		_ = made.Close()
+		return nil, nil, &DialError{fmt.Errorf("%s gave a %T", t.Host, made)}
+	}
+	plain, err := socket.New(connection)
+	if err != nil {
+		_ = made.Close()
+		return nil, nil, &DialError{err}
+	}
+	over := &wire{Conn: plain}
+	if config == nil {
+		return over, nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	secure := tls.Client(over, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = plain.Close()
+		return nil, nil, &DialError{fmt.Errorf("TLS with %s: %w", t.Host, err)}
+	}
+	return over, secure, nil
+}
+
+// configs are the TLS configurations of a target: one that offers all that is spoken here, and one for upgrades.
+func configs(address Address) (config, upgrade *tls.Config) {
+	if address.Scheme != "https" {
+		return nil, nil
+	}
+	name, _, _ := net.SplitHostPort(address.Host)
+	config = &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: name, NextProtos: []string{protocolHTTP2, protocolHTTP11},
+		ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
+	}
+	upgrade = config.Clone()
+	upgrade.NextProtos = []string{protocolHTTP11}
+	return config, upgrade
+}
+
+// sessions is how many TLS sessions of a target can be resumed.
+const sessions = 64
