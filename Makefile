@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format images up down smoke
+.PHONY: help run build test check format h2spec bench-edge images up down smoke
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PROGRAMS := portico proxy app worker
@@ -10,13 +10,14 @@ IMAGES   := proxy app worker
 IMAGE_PREFIX ?= portico
 PLATFORM ?=
 
-# Tools of `check`, each at the version that CI uses; they are built once into bin/tools.
+# Tools of `check` and `test`, each at the version that CI uses; they are built once into bin/tools.
 GOLANGCI_LINT := bin/tools/golangci-lint@v2.15.0
 ACTIONLINT    := bin/tools/actionlint@v1.7.12
+H2SPEC        := bin/tools/h2spec@v2.2.1+incompatible
 SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh\b' -r .ci docker)
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## The whole platform in one process: https://localhost:8443 (needs only Go)
 	go run ./cmd/portico up
@@ -41,6 +42,11 @@ check: $(GOLANGCI_LINT) $(ACTIONLINT) ## What CI checks besides the tests: forma
 format: $(GOLANGCI_LINT) ## Format all Go code as `check` wants it
 	$(GOLANGCI_LINT) fmt ./...
 
+h2spec: $(H2SPEC) ## The conformance test for HTTP/2 that a test of the edge runs
+
+bench-edge: ## The edge beside nginx, HAProxy and Caddy, as far as they are installed (go run ./bench/edge --help)
+	go run ./bench/edge $(ARGS)
+
 images: ## The three images, named IMAGE_PREFIX/NAME:VERSION, for this machine or PLATFORM=linux/arm64
 	for name in $(IMAGES); do docker build --file docker/Dockerfile --target "$$name" --build-arg VERSION='$(VERSION)' \
 		$(PLATFORM:%=--platform %) --tag "$(IMAGE_PREFIX)/$$name:$(VERSION)" .; done
@@ -56,6 +62,7 @@ smoke: ## Build, start and try the containers on ports of their own, then remove
 
 bin/tools/golangci-lint@%: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/tools/actionlint@%: PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
+bin/tools/h2spec@%: PACKAGE := github.com/summerwind/h2spec/cmd/h2spec
 bin/tools/%:
 	GOBIN=$(CURDIR)/bin/tools/new go install $(PACKAGE)@$(word 2,$(subst @, ,$*))
 	mv bin/tools/new/$(notdir $(PACKAGE)) $@
