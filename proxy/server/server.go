@@ -1,4 +1,6 @@
-// Package server opens the edge's listeners and speaks HTTP on them.
+// Package server opens the edge's sockets and speaks HTTP on them. HTTP/1.1 connections are its own: one goroutine each,
+// which reads a head, runs the handler and writes the answer (conn.go, stream.go, body.go). HTTP/2 and HTTP/3 are spoken by
+// other codecs, whose requests are adapted to the same streams (adapted.go).
 package server
 
 import (
@@ -9,190 +11,210 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
-
-	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/message"
 )
 
-// Settings says where to listen and what a connection may take. An empty address listens nowhere.
-type Settings struct {
-	HTTP, HTTPS       string
-	HTTP3             bool // also over QUIC, on the UDP port of HTTPS
-	HeaderBytes       int
-	ReadHeaderTimeout time.Duration
-	IdleTimeout       time.Duration
+// Handlers answer what comes in on the listeners.
+type Handlers struct {
+	Plain  message.Handler // of listen.http
+	Secure message.Handler // of listen.https, over any version of HTTP
+	// Refused answers a request that could not be taken in, and logs it. The stream's head has what is known of the request;
+	// its content cannot be read, and the connection ends after it where that is of HTTP/1.1. nil: the bare status.
+	Refused func(stream message.Stream, refusal *http1.Error)
+	TLS     *tls.Config
 }
 
-// Listeners are open sockets, ready to be served. Whoever has them must Serve or Close them.
-type Listeners struct {
+// server is what all connections share.
+type server struct {
 	settings Settings
-	http     net.Listener
-	https    net.Listener
-	quic     net.PacketConn
+	limits   http1.Limits
+	handlers Handlers
+	log      *slog.Logger
+	base     context.Context // ends when what is left is cut off
+	registry registry
+	draining atomic.Bool
+	clock    clock
+	tls      *tls.Config
+	http2    *http2Codec
+
+	connections sync.WaitGroup // goroutines of connections
 }
 
-// Listen opens the sockets; its error names the setting and the address.
-func Listen(settings Settings) (*Listeners, error) {
-	l := &Listeners{settings: settings}
-	var err error
-	if settings.HTTP != "" {
-		if l.http, err = httpx.Listen("listen.http", settings.HTTP); err != nil {
-			return nil, err
-		}
-	}
-	if settings.HTTPS != "" {
-		if err := l.listenTLS(); err != nil {
-			l.Close()
-			return nil, err
-		}
-	}
-	return l, nil
-}
+// Serve serves until ctx ends or a listener fails, then stops accepting, calls stopping, closes the connections that are
+// idle, waits up to drain for the requests in flight, and cuts off what is left. It closes the listeners, and returns when
+// everything that it started has ended. Only a listener that failed is an error.
+func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() time.Duration, stopping func(), log *slog.Logger) error {
+	defer l.Close()
+	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
+	s := newServer(base, l.settings, handlers, log)
 
-// listenTLS opens the TCP and the UDP port of HTTPS. When the system chooses the port, the one free for TCP may be taken for
-// UDP, so it is asked a few times.
-func (l *Listeners) listenTLS() error {
-	_, port, _ := net.SplitHostPort(l.settings.HTTPS)
-	for attempt := 1; ; attempt++ {
-		listener, err := httpx.Listen("listen.https", l.settings.HTTPS)
-		if err != nil {
-			return err
-		}
-		if !l.settings.HTTP3 {
-			l.https = listener
-			return nil
-		}
-		host, _, _ := net.SplitHostPort(l.settings.HTTPS)
-		_, chosen, _ := net.SplitHostPort(listener.Addr().String())
-		packets, err := net.ListenPacket("udp", net.JoinHostPort(host, chosen))
-		if err == nil {
-			l.https, l.quic = listener, packets
-			return nil
-		}
-		_ = listener.Close()
-		if port != "0" || attempt == 10 {
-			return fmt.Errorf("listen.http3: cannot listen on UDP %s (%w): stop what uses it, or switch http3 off", l.settings.HTTPS, errors.Unwrap(err))
-		}
+	accepting, stopAccepting := context.WithCancel(ctx)
+	defer stopAccepting()
+	failures := make(chan error, 3)
+	var tcp, udp sync.WaitGroup
+	start := func(loops *sync.WaitGroup, name string, serve func() error) {
+		loops.Go(func() {
+			if err := serve(); err != nil {
+				failures <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
 	}
-}
+	if l.http != nil {
+		start(&tcp, nameHTTP, func() error {
+			return s.accept(accepting, l.http, func(c *net.TCPConn) { s.open(accepting, c, false) })
+		})
+	}
+	if l.https != nil {
+		start(&tcp, nameHTTPS, func() error {
+			return s.accept(accepting, l.https, func(c *net.TCPConn) { s.open(accepting, c, true) })
+		})
+	}
+	var quic *http3Codec
+	if l.quic != nil {
+		quic = s.newHTTP3()
+		start(&udp, "http3", func() error { return quic.serve(l.quic) })
+	}
 
-// Close closes the sockets.
-func (l *Listeners) Close() {
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-failures:
+	}
+	stopAccepting()
+	stopping()
 	if l.http != nil {
 		_ = l.http.Close()
 	}
 	if l.https != nil {
 		_ = l.https.Close()
 	}
-	if l.quic != nil {
-		_ = l.quic.Close()
-	}
-}
-
-// HTTP is the address of the plain listener, or nil.
-func (l *Listeners) HTTP() *net.TCPAddr { return tcpAddr(l.http) }
-
-// HTTPS is the address of the TLS listener, or nil.
-func (l *Listeners) HTTPS() *net.TCPAddr { return tcpAddr(l.https) }
-
-func tcpAddr(listener net.Listener) *net.TCPAddr {
-	if listener == nil {
-		return nil
-	}
-	addr, _ := listener.Addr().(*net.TCPAddr)
-	return addr
-}
-
-// Handlers answer what comes in on the listeners.
-type Handlers struct {
-	Plain  http.Handler
-	Secure http.Handler
-	TLS    *tls.Config
-}
-
-// protocol is one server and the two ways to end it.
-type protocol struct {
-	name     string
-	serve    func() error
-	shutdown func(context.Context) error
-	close    func() error
-}
-
-// Serve serves until ctx ends or a listener fails, then stops accepting, calls stopping, waits up to drain for the requests
-// in flight, and closes what is left. It closes the listeners. Only a listener that failed is an error.
-func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain time.Duration, stopping func(), log *slog.Logger) error {
-	base, cancelBase := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancelBase()
-	protocols := l.protocols(base, handlers, log)
-	failures := make(chan error, len(protocols))
-	var serving sync.WaitGroup
-	for _, p := range protocols {
-		serving.Go(func() {
-			if err := p.serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, quic.ErrServerClosed) {
-				failures <- fmt.Errorf("%s: %w", p.name, err)
-			}
-		})
-	}
-	var failure error
-	select {
-	case <-ctx.Done():
-	case failure = <-failures:
-	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer cancel()
-	stopping()
-	var draining sync.WaitGroup
-	for _, p := range protocols {
-		draining.Go(func() {
-			if err := p.shutdown(deadline); err != nil {
-				// A client may take as long as it likes; that it was cut off is no failure of the edge's.
-				log.Warn("requests still in flight were cut off", "protocol", p.name, "after", drain.String())
-			}
-		})
-	}
-	draining.Wait()
-	cancelBase()
-	for _, p := range protocols {
-		_ = p.close()
-	}
-	l.Close()
-	serving.Wait()
+	tcp.Wait()
+	s.drain(drain(), quic, cutOff)
+	udp.Wait()
 	return failure
 }
 
-func (l *Listeners) protocols(base context.Context, handlers Handlers, log *slog.Logger) []protocol {
-	var protocols []protocol
-	if l.http != nil {
-		server := l.newServer(base, handlers.Plain, log)
-		protocols = append(protocols, protocol{"http", func() error { return server.Serve(l.http) }, server.Shutdown, server.Close})
-	}
-	if l.https != nil {
-		server := l.newServer(base, handlers.Secure, log)
-		server.TLSConfig = handlers.TLS
-		protocols = append(protocols, protocol{"https", func() error { return server.ServeTLS(l.https, "", "") }, server.Shutdown, server.Close})
-	}
-	if l.quic != nil {
-		server := &http3.Server{
-			Handler:        handlers.Secure,
-			TLSConfig:      http3.ConfigureTLSConfig(handlers.TLS),
-			MaxHeaderBytes: l.settings.HeaderBytes,
-			IdleTimeout:    l.settings.IdleTimeout,
-			QUICConfig:     &quic.Config{MaxIdleTimeout: l.settings.IdleTimeout, HandshakeIdleTimeout: 5 * time.Second},
-			Logger:         slog.New(slog.DiscardHandler),
+func newServer(base context.Context, settings Settings, handlers Handlers, log *slog.Logger) *server {
+	s := &server{settings: settings, limits: settings.limits(), handlers: handlers, log: log, base: base}
+	s.registry.init(settings.Connections)
+	if handlers.TLS != nil {
+		s.tls = handlers.TLS.Clone()
+		// Small records first would let a browser begin a little earlier, and cost more of them with each answer.
+		s.tls.DynamicRecordSizingDisabled = true
+		for _, protocol := range []string{"h2", "http/1.1"} {
+			if !slices.Contains(s.tls.NextProtos, protocol) {
+				s.tls.NextProtos = append(s.tls.NextProtos, protocol)
+			}
 		}
-		protocols = append(protocols, protocol{"http3", func() error { return server.Serve(l.quic) }, server.Shutdown, server.Close})
+		s.http2 = s.newHTTP2()
 	}
-	return protocols
+	return s
 }
 
-func (l *Listeners) newServer(base context.Context, handler http.Handler, log *slog.Logger) *http.Server {
-	server := httpx.NewServer(base, handler, log)
-	server.MaxHeaderBytes = l.settings.HeaderBytes
-	server.ReadHeaderTimeout = l.settings.ReadHeaderTimeout
-	server.IdleTimeout = l.settings.IdleTimeout
-	return server
+// drain lets what is in flight come to its end, for at most so long.
+func (s *server) drain(patience time.Duration, quic *http3Codec, cutOff context.CancelFunc) {
+	s.draining.Store(true)
+	deadline, cancel := context.WithTimeout(s.base, patience)
+	defer cancel()
+	if s.http2 != nil {
+		s.http2.goAway()
+	}
+	for _, m := range s.registry.all() {
+		m.drain()
+	}
+	var draining sync.WaitGroup
+	if quic != nil {
+		draining.Go(func() {
+			if quic.shutdown(deadline) != nil {
+				s.warnCutOff("http3", patience)
+			}
+		})
+	}
+	over := make(chan struct{})
+	draining.Go(func() {
+		s.connections.Wait()
+		close(over)
+	})
+	// A connection whose handshake ends only now has missed the first GOAWAY.
+	again := time.NewTicker(goAwayAgain)
+	defer again.Stop()
+	for waits := true; waits; {
+		select {
+		case <-over:
+			waits = false
+		case <-deadline.Done():
+			waits = false
+			s.cutOff(patience)
+			cutOff()
+		case <-again.C:
+			if s.http2 != nil {
+				s.http2.goAway()
+			}
+		}
+	}
+	draining.Wait()
+	cutOff()
+}
+
+const goAwayAgain = 250 * time.Millisecond
+
+// cutOff closes the connections that are left.
+func (s *server) cutOff(after time.Duration) {
+	cut := map[string]bool{}
+	for _, m := range s.registry.all() {
+		if m.cut() {
+			cut[m.name()] = true
+		}
+	}
+	for _, name := range []string{nameHTTP, nameHTTPS} {
+		if cut[name] {
+			s.warnCutOff(name, after)
+		}
+	}
+}
+
+// warnCutOff tells of requests that did not end in time. A client may take as long as it likes: it is no failure of the edge's.
+func (s *server) warnCutOff(protocol string, after time.Duration) {
+	s.log.Warn("requests still in flight were cut off", "protocol", protocol, "after", after.String())
+}
+
+// run lets the handler serve a stream, and tells whether it returned in good order. A panic other than http.ErrAbortHandler
+// is logged.
+func (s *server) run(handler message.Handler, stream message.Stream) (sound bool) {
+	defer func() {
+		if sound {
+			return
+		}
+		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // that very value is the sign
+			s.log.Error("a request's handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	handler(stream)
+	return true
+}
+
+// refuse answers a request that could not be taken in.
+func (s *server) refuse(stream message.Stream, refusal *http1.Error) {
+	if s.handlers.Refused != nil {
+		s.handlers.Refused(stream, refusal)
+		return
+	}
+	var answer message.Head
+	answer.Status = refusal.Status
+	if stream.Answer(&answer) == nil {
+		_ = stream.End(nil)
+	}
+}
+
+// wellEnded tells whether a codec's serving ended because it was told to.
+func wellEnded(err error, ends ...error) bool {
+	return slices.ContainsFunc(ends, func(end error) bool { return errors.Is(err, end) })
 }

@@ -31,17 +31,25 @@ const ahead = time.Second
 // Conn is a TCP connection. One goroutine reads, one writes; Interrupt, Close and the questions may come from any.
 type Conn struct {
 	*net.TCPConn
+	throughReadAndWrite
 	raw syscall.RawConn
 
 	readBy    time.Time // when a read must have brought something; zero for never
 	readArmed time.Time // the deadline that is set; zero for none
 
-	writeWithin time.Duration // how long a write may take; zero for ever
+	writeWithin time.Duration // how long a write may stand still; zero for ever
 	writeArmed  time.Time
 
 	interrupted atomic.Bool
 	poll        poll
 }
+
+// throughReadAndWrite takes TCPConn's shortcuts for io.Copy away, which would go past Read and Write: two methods of a name at
+// the same depth cancel each other.
+type throughReadAndWrite struct{}
+
+func (throughReadAndWrite) ReadFrom() {}
+func (throughReadAndWrite) WriteTo()  {}
 
 // New wraps a connection, which belongs to the Conn from now on.
 func New(connection *net.TCPConn) (*Conn, error) {
@@ -110,8 +118,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// WriteWithin bounds how long each write may take; zero takes the bound away. A write is bounded a quarter more generously
-// at times, so that not each needs a timer.
+// WriteWithin bounds how long a write may go without getting on; zero takes the bound away. It is a quarter more at times,
+// so that not each write needs a timer.
 func (c *Conn) WriteWithin(d time.Duration) {
 	if c.writeWithin = d; d == 0 {
 		c.writeArmed = time.Time{}
@@ -119,16 +127,22 @@ func (c *Conn) WriteWithin(d time.Duration) {
 	}
 }
 
-// Write writes all of p, or fails.
-func (c *Conn) Write(p []byte) (int, error) {
-	if c.writeWithin > 0 {
-		now := time.Now()
-		if c.writeArmed.Before(now.Add(c.writeWithin)) {
+// Write writes all of p, or fails. It may take as long as it takes while the other end reads on.
+func (c *Conn) Write(p []byte) (written int, err error) {
+	if c.writeWithin == 0 {
+		return c.TCPConn.Write(p)
+	}
+	for {
+		if now := time.Now(); c.writeArmed.Before(now.Add(c.writeWithin)) {
 			c.writeArmed = now.Add(c.writeWithin + c.writeWithin/4)
 			_ = c.SetWriteDeadline(c.writeArmed)
 		}
+		n, err := c.TCPConn.Write(p[written:])
+		written += n
+		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return written, err
+		}
 	}
-	return c.TCPConn.Write(p)
 }
 
 // Interrupt ends a read that waits, and all later ones, until Resume.

@@ -1,0 +1,300 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/portico-web/portico/proxy/message"
+)
+
+// codecWriter is what the codecs of HTTP/2 and HTTP/3 give to answer with.
+type codecWriter interface {
+	http.ResponseWriter
+	FlushError() error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// origin is where a request of such a codec comes from.
+type origin struct {
+	version message.Version
+	peer    netip.AddrPort
+	tls     *tls.ConnectionState
+}
+
+// adapted is one exchange on a codec that speaks in terms of net/http: message.Stream over its request and its writer.
+type adapted struct {
+	origin
+	server  *server
+	w       codecWriter
+	r       *http.Request
+	head    message.Head
+	body    adaptedBody
+	writing watch
+
+	answered  bool
+	bodiless  bool
+	isHead    bool
+	length    int64
+	written   int64
+	ended     bool
+	aborted   bool
+	tunnelled *streamTunnel
+}
+
+var adaptations = sync.Pool{New: func() any { return new(adapted) }}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// adapt has a request of another codec served. It panics with http.ErrAbortHandler, which such codecs take as the sign to
+// reset the stream, when the answer is not whole.
+func (s *server) adapt(handler message.Handler, w http.ResponseWriter, r *http.Request, from origin) {
+	a := adaptations.Get().(*adapted)
+	a.origin, a.server, a.w, a.r = from, s, w.(codecWriter), r
+	a.writing.open(func() { _ = a.w.SetWriteDeadline(longAgo) })
+	refusal := takeIn(&a.head, r, from.version, &s.limits)
+	a.body.open(a, refusal == nil)
+	var sound bool
+	if refusal == nil {
+		sound = s.run(handler, a)
+	} else {
+		a.head.Length = 0
+		sound = s.run(func(stream message.Stream) { s.refuse(stream, refusal) }, a)
+	}
+	whole := a.finish(sound)
+	a.release()
+	if !whole {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// finish tells whether the answer is whole.
+func (a *adapted) finish(sound bool) bool {
+	if a.tunnelled != nil {
+		_ = a.tunnelled.Close()
+		return true
+	}
+	if !a.ended || !sound {
+		a.Abort()
+	}
+	return !a.aborted
+}
+
+func (a *adapted) release() {
+	a.writing.close()
+	a.body.close()
+	a.head.Reset()
+	a.origin, a.server, a.w, a.r = origin{}, nil, nil, nil
+	a.answered, a.bodiless, a.isHead, a.ended, a.aborted = false, false, false, false, false
+	a.length, a.written, a.tunnelled = 0, 0, nil
+	adaptations.Put(a)
+}
+
+func (a *adapted) Head() *message.Head       { return &a.head }
+func (a *adapted) Body() message.Body        { return &a.body }
+func (a *adapted) Peer() netip.AddrPort      { return a.peer }
+func (a *adapted) TLS() *tls.ConnectionState { return a.tls }
+func (a *adapted) Context() context.Context  { return a.r.Context() }
+func (a *adapted) Gone() bool                { return a.r.Context().Err() != nil }
+
+// Interim leaves 100 to a codec that sends it by itself, as that of HTTP/2 does when the content is read.
+func (a *adapted) Interim(head *message.Head) error {
+	switch {
+	case a.aborted:
+		return errGivenUp
+	case a.answered:
+		return errAnswered
+	case head.Status < 100 || head.Status > 199 || head.Status == 101:
+		return errNotFinal
+	case head.Status == 100 && (!a.head.Expect || a.body.begun):
+		return nil
+	}
+	header := a.w.Header()
+	fill(header, &head.Fields)
+	a.w.WriteHeader(head.Status)
+	clear(header)
+	return a.r.Context().Err()
+}
+
+// fill puts fields in the form of net/http. What is about one connection only is left out, and so is Trailer: the codecs
+// would take it as an order.
+func fill(header http.Header, fields *message.Fields) {
+	all := fields.All()
+	values := make([]string, len(all))
+	for i := range all {
+		switch all[i].ID {
+		case message.Connection, message.ContentLength, message.Expect, message.Host, message.HTTP2Settings, message.KeepAlive,
+			message.ProxyConnection, message.TE, message.Trailer, message.TransferEncoding, message.Upgrade:
+			continue
+		}
+		values[i] = string(all[i].Value)
+		name := fieldName(&all[i])
+		if before, several := header[name]; several {
+			header[name] = append(before, values[i])
+		} else {
+			header[name] = values[i : i+1 : i+1]
+		}
+	}
+}
+
+func fieldName(field *message.Field) string {
+	if field.ID != message.Other {
+		return field.ID.String()
+	}
+	return http.CanonicalHeaderKey(string(field.Name))
+}
+
+func (a *adapted) Answer(head *message.Head) error {
+	switch {
+	case a.aborted:
+		return errGivenUp
+	case a.answered:
+		return errAnswered
+	case head.Status < 200:
+		return errNotFinal
+	}
+	a.answered = true
+	a.isHead = a.head.Method == "HEAD"
+	a.bodiless = a.isHead || message.Bodiless(head.Status)
+	a.length = head.Length
+	a.writeHead(head, head.Status)
+	return nil
+}
+
+func (a *adapted) writeHead(head *message.Head, status int) {
+	header := a.w.Header()
+	fill(header, &head.Fields)
+	if head.Length > 0 && status != http.StatusNoContent || head.Length == 0 && !message.Bodiless(status) {
+		header["Content-Length"] = []string{strconv.FormatInt(head.Length, 10)}
+	}
+	if _, dated := header["Date"]; !dated {
+		header["Date"] = a.server.clock.date(time.Now()).values
+	}
+	if _, typed := header["Content-Type"]; !typed {
+		header["Content-Type"] = nil // or the codecs would guess one
+	}
+	if a.version == message.HTTP2 && a.server.draining.Load() {
+		header["Connection"] = []string{"close"} // which the codec takes as the sign to send GOAWAY
+	}
+	a.w.WriteHeader(status)
+}
+
+func (a *adapted) Write(content []byte) (int, error) {
+	switch {
+	case a.aborted:
+		return 0, errGivenUp
+	case !a.answered || a.ended:
+		return 0, errUnanswered
+	case a.bodiless || len(content) == 0:
+		return len(content), nil
+	}
+	a.written += int64(len(content))
+	if a.length >= 0 && a.written > a.length {
+		a.Abort()
+		return 0, errTooMuch
+	}
+	a.writing.start(time.Now(), a.server.settings.StallTimeout)
+	n, err := a.w.Write(content)
+	a.writing.stop()
+	if err != nil {
+		return n, fmt.Errorf("writing the answer: %w", err)
+	}
+	return n, nil
+}
+
+func (a *adapted) Flush() error {
+	if a.aborted {
+		return errGivenUp
+	}
+	if !a.answered {
+		return nil
+	}
+	return a.flush(a.server.settings.StallTimeout)
+}
+
+func (a *adapted) flush(patience time.Duration) error {
+	a.writing.start(time.Now(), patience)
+	defer a.writing.stop()
+	if err := a.w.FlushError(); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return nil
+}
+
+// End leaves the end itself to the codec, which writes it when the handler returns.
+func (a *adapted) End(trailer *message.Fields) error {
+	switch {
+	case a.aborted:
+		return errGivenUp
+	case !a.answered || a.ended:
+		return errUnanswered
+	case !a.bodiless && a.length >= 0 && a.written < a.length:
+		a.Abort()
+		return errTooLittle
+	}
+	a.ended = true
+	if trailer != nil && !a.bodiless {
+		header := a.w.Header()
+		for i := range trailer.All() {
+			field := &trailer.All()[i]
+			name := http.TrailerPrefix + fieldName(field)
+			header[name] = append(header[name], string(field.Value))
+		}
+	}
+	if a.isHead && a.length == message.Unknown && a.version == message.HTTP3 {
+		return a.flush(a.server.settings.StallTimeout) // or the codec would announce the length that it counted
+	}
+	if a.written > 0 {
+		_ = a.w.SetWriteDeadline(time.Now().Add(a.server.settings.StallTimeout)) // for what the codec still holds back
+	}
+	return a.r.Context().Err()
+}
+
+// Abort sends what was held back of an answer, so that the client sees that one began. The stream is reset when the handler
+// has returned.
+func (a *adapted) Abort() {
+	if a.aborted {
+		return
+	}
+	a.aborted = true
+	if a.answered && !a.Gone() {
+		_ = a.flush(min(a.server.settings.StallTimeout, time.Second))
+	}
+}
+
+// Tunnel answers 200 (RFC 8441 section 5, RFC 9220), on codecs that let go of a stream.
+func (a *adapted) Tunnel(head *message.Head) (message.Tunnel, error) {
+	switch {
+	case a.aborted:
+		return nil, errGivenUp
+	case a.answered:
+		return nil, errAnswered
+	case head.Status != http.StatusSwitchingProtocols:
+		return nil, errNotFinal
+	}
+	streamer, able := a.w.(http3.HTTPStreamer)
+	if a.head.Protocol == "" || !able {
+		return nil, errNoSwitch
+	}
+	a.answered = true
+	a.length = message.Unknown
+	unsized := *head
+	unsized.Length = message.Unknown
+	a.writeHead(&unsized, http.StatusOK)
+	stream, err := streamer.HTTPStream()
+	if err != nil {
+		return nil, fmt.Errorf("writing the answer: %w", err)
+	}
+	_ = stream.SetReadDeadline(time.Time{})
+	a.tunnelled = &streamTunnel{stream: stream, stall: a.server.settings.StallTimeout}
+	return a.tunnelled, nil
+}

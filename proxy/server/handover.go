@@ -1,0 +1,199 @@
+package server
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+)
+
+// The names of the sockets that are handed over.
+const (
+	nameHTTP  = "http"
+	nameHTTPS = "https"
+	nameQUIC  = "quic"
+)
+
+// mostHeader bounds the header of a handover, in bytes.
+const mostHeader = 4 << 10
+
+// handover is what is said about the sockets that are handed over, in the order of their descriptors. On the wire it is
+// JSON after its length in four bytes, with the descriptors at the first of them.
+type handover struct {
+	Sockets []handedSocket `json:"sockets"`
+}
+
+type handedSocket struct {
+	Name    string `json:"name"`
+	Address string `json:"address"` // as it was configured
+}
+
+// HandOver sends the open sockets to another process, which takes them with Inherit. Both then accept what comes, so that
+// nobody is refused while this one ends; closing these Listeners loses nothing that waits to be accepted. A deadline is
+// connection's. It is there on Unix systems only.
+func (l *Listeners) HandOver(connection *net.UnixConn) error {
+	var sent handover
+	var files []*os.File
+	defer func() {
+		for _, file := range files {
+			_ = file.Close()
+		}
+	}()
+	add := func(name, address string, open func() (*os.File, error)) error {
+		file, err := open()
+		if err != nil {
+			return fmt.Errorf("handing over the socket of %s: %w", name, err)
+		}
+		files = append(files, file)
+		sent.Sockets = append(sent.Sockets, handedSocket{name, address})
+		return nil
+	}
+	var errs []error
+	if l.http != nil {
+		errs = append(errs, add(nameHTTP, l.settings.HTTP, l.http.File))
+	}
+	if l.https != nil {
+		errs = append(errs, add(nameHTTPS, l.settings.HTTPS, l.https.File))
+	}
+	if l.quic != nil {
+		errs = append(errs, add(nameQUIC, l.settings.HTTPS, l.quic.File))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	text, err := json.Marshal(sent)
+	if err != nil {
+		return err
+	}
+	if len(text) > mostHeader {
+		return errors.New("handing over: the addresses are too long")
+	}
+	if err := sendFiles(connection, binary.BigEndian.AppendUint32(nil, uint32(len(text))), files); err != nil {
+		return fmt.Errorf("handing over: %w", err)
+	}
+	if _, err := connection.Write(text); err != nil {
+		return fmt.Errorf("handing over: %w", err)
+	}
+	return nil
+}
+
+// Inherited are sockets that another process handed over. They belong to Listen, or must be closed.
+type Inherited struct {
+	sockets   []handedSocket
+	listeners []*net.TCPListener // by socket; nil for others
+	datagrams []*net.UDPConn
+}
+
+// Inherit takes what HandOver sends. What it cannot use is closed and an error.
+func Inherit(connection *net.UnixConn) (*Inherited, error) {
+	var length [4]byte
+	files, err := receiveFiles(connection, length[:], 8)
+	defer func() {
+		for _, file := range files {
+			_ = file.Close() // the sockets made of them are copies
+		}
+	}()
+	if err != nil {
+		return nil, fmt.Errorf("inheriting sockets: %w", err)
+	}
+	n := binary.BigEndian.Uint32(length[:])
+	if n > mostHeader {
+		return nil, errors.New("inheriting sockets: the header is too long")
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(connection, text); err != nil {
+		return nil, fmt.Errorf("inheriting sockets: %w", err)
+	}
+	var received handover
+	if err := json.Unmarshal(text, &received); err != nil {
+		return nil, fmt.Errorf("inheriting sockets: the header: %w", err)
+	}
+	if len(received.Sockets) != len(files) {
+		return nil, fmt.Errorf("inheriting sockets: %d came, %d were announced", len(files), len(received.Sockets))
+	}
+	inherited := &Inherited{}
+	for i, socket := range received.Sockets {
+		if err := inherited.add(socket, files[i]); err != nil {
+			inherited.Close()
+			return nil, fmt.Errorf("inheriting the socket of %q: %w", socket.Name, err)
+		}
+	}
+	return inherited, nil
+}
+
+func (i *Inherited) add(socket handedSocket, file *os.File) error {
+	if slices.ContainsFunc(i.sockets, func(other handedSocket) bool { return other.Name == socket.Name }) {
+		return errors.New("it came twice")
+	}
+	var listener *net.TCPListener
+	var datagrams *net.UDPConn
+	switch socket.Name {
+	case nameHTTP, nameHTTPS:
+		opened, err := net.FileListener(file)
+		if err != nil {
+			return err
+		}
+		var isTCP bool
+		if listener, isTCP = opened.(*net.TCPListener); !isTCP {
+			_ = opened.Close()
+			return errors.New("it does not listen on TCP")
+		}
+	case nameQUIC:
+		opened, err := net.FilePacketConn(file)
+		if err != nil {
+			return err
+		}
+		var isUDP bool
+		if datagrams, isUDP = opened.(*net.UDPConn); !isUDP {
+			_ = opened.Close()
+			return errors.New("it is not of UDP")
+		}
+	default:
+		return errors.New("the name is unknown")
+	}
+	i.sockets, i.listeners, i.datagrams = append(i.sockets, socket), append(i.listeners, listener), append(i.datagrams, datagrams)
+	return nil
+}
+
+// find is where the socket of this name and configured address is, or -1.
+func (i *Inherited) find(name, address string) int {
+	if i == nil {
+		return -1
+	}
+	return slices.Index(i.sockets, handedSocket{name, address})
+}
+
+// listener takes out a socket; nil when none of this name and address was inherited.
+func (i *Inherited) listener(name, address string) (taken *net.TCPListener) {
+	if at := i.find(name, address); at >= 0 {
+		taken, i.listeners[at] = i.listeners[at], nil
+	}
+	return taken
+}
+
+func (i *Inherited) packets(name, address string) (taken *net.UDPConn) {
+	if at := i.find(name, address); at >= 0 {
+		taken, i.datagrams[at] = i.datagrams[at], nil
+	}
+	return taken
+}
+
+// Close closes what was not taken by Listen. It may be called on nil, and twice.
+func (i *Inherited) Close() {
+	if i == nil {
+		return
+	}
+	for at := range i.sockets {
+		if i.listeners[at] != nil {
+			_ = i.listeners[at].Close()
+		}
+		if i.datagrams[at] != nil {
+			_ = i.datagrams[at].Close()
+		}
+	}
+	*i = Inherited{}
+}

@@ -1,0 +1,208 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/proxy/http1"
+)
+
+// Settings says where to listen and what a connection may take. An empty address listens nowhere; a member that is zero has
+// the default that stands behind it.
+type Settings struct {
+	HTTP, HTTPS string
+	HTTP3       bool // also over QUIC, on the UDP port of HTTPS
+
+	HeaderBytes int // of a request's head; 64 KiB
+	TargetBytes int // of its target; 16 KiB
+	Fields      int // in its head; 128
+
+	ReadHeaderTimeout time.Duration // for a TLS handshake, and for a head from its first byte on; 10 s
+	IdleTimeout       time.Duration // between requests; 2 min
+	StallTimeout      time.Duration // for which neither content nor an answer may get on; 30 s
+	BodyRate          int           // bytes a second that a client must keep while its content is awaited; 0 is none
+	BodyGrace         time.Duration // of waiting before BodyRate counts; 5 s
+
+	Connections int // at a time; 20,000
+	Streams     int // of one HTTP/2 or HTTP/3 connection at a time; 128
+}
+
+func (s Settings) withDefaults() Settings {
+	s.HeaderBytes = cmp.Or(s.HeaderBytes, 64<<10)
+	s.TargetBytes = cmp.Or(s.TargetBytes, 16<<10)
+	s.Fields = cmp.Or(s.Fields, 128)
+	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, 10*time.Second)
+	s.IdleTimeout = cmp.Or(s.IdleTimeout, 2*time.Minute)
+	s.StallTimeout = cmp.Or(s.StallTimeout, 30*time.Second)
+	s.BodyGrace = cmp.Or(s.BodyGrace, 5*time.Second)
+	s.Connections = cmp.Or(s.Connections, 20_000)
+	s.Streams = cmp.Or(s.Streams, 128)
+	return s
+}
+
+func (s *Settings) limits() http1.Limits {
+	return http1.Limits{HeadBytes: s.HeaderBytes, TargetBytes: s.TargetBytes, Fields: s.Fields}
+}
+
+// Listeners are open sockets, ready to be served. Whoever has them must Serve or Close them.
+type Listeners struct {
+	settings Settings
+	http     *net.TCPListener
+	https    *net.TCPListener
+	quic     *net.UDPConn
+}
+
+// Listen opens the sockets; its error names the setting and the address. Sockets that were inherited for the same address
+// take the place of new ones. inherited may be nil; it belongs to Listen, which closes what it does not use.
+func Listen(settings Settings, inherited *Inherited) (*Listeners, error) {
+	l := &Listeners{settings: settings.withDefaults()}
+	defer inherited.Close()
+	var err error
+	if settings.HTTP != "" {
+		if l.http = inherited.listener(nameHTTP, settings.HTTP); l.http == nil {
+			l.http, err = listenTCP("listen.http", settings.HTTP)
+		}
+	}
+	if err == nil && settings.HTTPS != "" {
+		err = l.listenTLS(inherited)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func listenTCP(setting, address string) (*net.TCPListener, error) {
+	listener, err := httpx.Listen(setting, address)
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.TCPListener), nil
+}
+
+// listenTLS opens the TCP and the UDP port of HTTPS. When the system chooses the port, the one free for TCP may be taken for
+// UDP, so it is asked a few times.
+func (l *Listeners) listenTLS(inherited *Inherited) error {
+	_, port, _ := net.SplitHostPort(l.settings.HTTPS)
+	if l.https = inherited.listener(nameHTTPS, l.settings.HTTPS); l.https != nil {
+		if !l.settings.HTTP3 {
+			return nil
+		}
+		if l.quic = inherited.packets(nameQUIC, l.settings.HTTPS); l.quic != nil {
+			return nil
+		}
+		var err error
+		l.quic, err = l.listenUDP(l.https)
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		listener, err := listenTCP("listen.https", l.settings.HTTPS)
+		if err != nil {
+			return err
+		}
+		if !l.settings.HTTP3 {
+			l.https = listener
+			return nil
+		}
+		packets, err := l.listenUDP(listener)
+		if err == nil {
+			l.https, l.quic = listener, packets
+			return nil
+		}
+		_ = listener.Close()
+		if port != "0" || attempt == 10 {
+			return err
+		}
+	}
+}
+
+// listenUDP opens the UDP port of the same number.
+func (l *Listeners) listenUDP(listener *net.TCPListener) (*net.UDPConn, error) {
+	host, _, _ := net.SplitHostPort(l.settings.HTTPS)
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	packets, err := net.ListenPacket("udp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, fmt.Errorf("listen.http3: cannot listen on UDP %s (%w): stop what uses it, or switch http3 off", l.settings.HTTPS, errors.Unwrap(err))
+	}
+	return packets.(*net.UDPConn), nil
+}
+
+// Close closes the sockets.
+func (l *Listeners) Close() {
+	if l.http != nil {
+		_ = l.http.Close()
+	}
+	if l.https != nil {
+		_ = l.https.Close()
+	}
+	if l.quic != nil {
+		_ = l.quic.Close()
+	}
+}
+
+// HTTP is the address of the plain listener, or nil.
+func (l *Listeners) HTTP() *net.TCPAddr { return tcpAddr(l.http) }
+
+// HTTPS is the address of the TLS listener, or nil.
+func (l *Listeners) HTTPS() *net.TCPAddr { return tcpAddr(l.https) }
+
+func tcpAddr(listener *net.TCPListener) *net.TCPAddr {
+	if listener == nil {
+		return nil
+	}
+	addr, _ := listener.Addr().(*net.TCPAddr)
+	return addr
+}
+
+const (
+	keepAlive  = 30 * time.Second // between probes of a connection on which nothing moves
+	leastPause = 5 * time.Millisecond
+	mostPause  = time.Second
+)
+
+// accept takes in connections until ctx ends, and gives each to open. When the system is short of something, it makes room
+// and waits a little; other errors are the listener's end.
+func (s *server) accept(ctx context.Context, listener *net.TCPListener, open func(*net.TCPConn)) error {
+	pause := leastPause
+	for {
+		connection, err := listener.AcceptTCP()
+		if err == nil {
+			pause = leastPause
+			open(connection)
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !passing(err) {
+			return err
+		}
+		if pause == leastPause {
+			s.log.Warn("connections cannot be accepted for now: raise the limit of open files if this comes often", "err", err)
+		}
+		s.registry.evict()
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, mostPause)
+	}
+}
+
+// passing tells whether accepting may succeed later on.
+func passing(err error) bool {
+	for _, number := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR, syscall.EPERM} {
+		if errors.Is(err, number) {
+			return true
+		}
+	}
+	return false
+}
