@@ -1,186 +1,218 @@
-// Package forward carries one exchange between a client and a target: heads, bodies, upgrades and streams.
+// Package forward carries one exchange between a client and a target: heads, content, trailers, upgrades and streams.
 package forward
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"mime"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"strings"
 	"sync"
-	"sync/atomic"
+	"time"
 
+	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/upstream"
 )
 
-// StatusClientGone stands in logs and metrics for a request whose client left before the answer.
-const StatusClientGone = 499
-
-// Exchange is what the edge has found out about a request and asserts towards the target.
-type Exchange struct {
-	Path        string // escaped and normalised, as the target shall see it
-	Prefix      string // what was stripped off the path; "" for nothing
-	Client      string // the client's address
-	Chain       string // X-Forwarded-For
-	Proto       string // http or https, as the client spoke it
-	Host        string // the host that the client asked for
-	RequestID   string
-	Traceparent string
-	Stalled     func() bool // tells whether the client paused for too long in sending the body; nil: it has none
-}
-
-// Failure is why no target's answer could be given.
-type Failure int
-
 const (
-	// NoTarget means that all targets are unhealthy.
-	NoTarget Failure = iota
-	// Unreachable means that no target took the connection, or that it broke before an answer.
-	Unreachable
-	// TooLarge means that the request's body exceeds the edge's limit.
-	TooLarge
-	// TooSlow means that the client paused for too long in sending the request's body.
-	TooSlow
+	// tick is how often whoever waits for a target asks whether the client is still there.
+	tick = 500 * time.Millisecond
+	// maxTries bounds how often a request is sent, refused connections apart.
+	maxTries = 3
 )
-
-// Answer writes the edge's own answer to a failure.
-type Answer func(w http.ResponseWriter, r *http.Request, failure Failure)
 
 // Forwarder forwards to the targets of one pool. It is safe for concurrent use.
 type Forwarder struct {
 	pool      *upstream.Pool
-	transport *transport
-	proxy     *httputil.ReverseProxy
 	streams   *Streams
-	answer    Answer
 	log       *slog.Logger
-	closed    atomic.Bool
+	exchanges sync.Pool // of *exchange
 }
 
-type exchangeKey struct{}
-
 // New makes a forwarder that owns pool. streams takes the exchanges that may last for ever.
-func New(pool *upstream.Pool, streams *Streams, answer Answer, log *slog.Logger) *Forwarder {
-	f := &Forwarder{pool: pool, transport: newTransport(pool), streams: streams, answer: answer, log: log}
-	f.proxy = &httputil.ReverseProxy{
-		Transport:      f.transport,
-		Rewrite:        rewrite,
-		ModifyResponse: f.modifyResponse,
-		ErrorHandler:   f.failed,
-		BufferPool:     &bufferPool{},
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	return f
+func New(pool *upstream.Pool, streams *Streams, log *slog.Logger) *Forwarder {
+	return &Forwarder{pool: pool, streams: streams, log: log}
 }
 
 // Pool is the pool that the forwarder owns.
 func (f *Forwarder) Pool() *upstream.Pool { return f.pool }
 
-// Close ends the pool's probes and drops idle connections. Exchanges in flight go on; so do some that begin just afterwards,
-// and they leave no connection behind.
-func (f *Forwarder) Close() {
-	f.closed.Store(true)
-	f.pool.Close()
-	f.transport.base.CloseIdleConnections()
-}
+// Close closes the pool. Exchanges in flight go on; so do some that begin just afterwards, and they leave no connection
+// behind.
+func (f *Forwarder) Close() { f.pool.Close() }
 
-// Forward answers r with what a target answers.
-func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, exchange Exchange) {
-	attempt := &attempt{}
-	defer func() {
-		attempt.release()
-		if f.closed.Load() {
-			f.transport.base.CloseIdleConnections()
+// Forward answers a request with what a target answers. The stream's head was sanitised before, and is edited; body is the
+// stream's, or something before it, and out likewise. When Forward returns, nothing of the exchange is still under way.
+//
+// Without an error, a whole answer was given, or a tunnel ended. A *Failure says that nothing final was answered; an error
+// that wraps ErrAborted says that an answer began.
+func (f *Forwarder) Forward(stream message.Stream, body message.Body, out message.Responder, sent *Exchange) error {
+	x, _ := f.exchanges.Get().(*exchange)
+	if x == nil {
+		x = &exchange{}
+	}
+	x.forwarder, x.stream, x.body, x.out, x.head = f, stream, body, out, stream.Head()
+	defer x.end()
+	x.assert(sent)
+	for {
+		err := x.attempt()
+		if err == nil {
+			return nil
 		}
-	}()
-	defer func() { f.streams.remove(attempt.stream) }()
-	ctx := context.WithValue(r.Context(), exchangeKey{}, exchange)
-	ctx = context.WithValue(ctx, attemptKey{}, attempt)
-	f.proxy.ServeHTTP(w, r.WithContext(ctx))
-}
-
-func rewrite(p *httputil.ProxyRequest) {
-	x, _ := p.In.Context().Value(exchangeKey{}).(Exchange)
-	out := p.Out
-	out.Host = p.In.Host
-	out.URL.RawQuery = p.In.URL.RawQuery // whole: what an application makes of semicolons is its own business
-	out.URL.Path, out.URL.RawPath = x.Path, ""
-	if decoded, err := url.PathUnescape(x.Path); err == nil {
-		out.URL.Path, out.URL.RawPath = decoded, x.Path
-	}
-	header := out.Header
-	header.Set("X-Forwarded-For", x.Chain)
-	header.Set("X-Forwarded-Proto", x.Proto)
-	header.Set("X-Forwarded-Host", x.Host)
-	header.Set("X-Real-Ip", x.Client)
-	header.Set("X-Request-Id", x.RequestID)
-	header.Set("Traceparent", x.Traceparent)
-	if x.Prefix != "" {
-		header.Set("X-Forwarded-Prefix", x.Prefix)
+		if !x.again(err) {
+			return x.explain(err)
+		}
 	}
 }
 
-// modifyResponse takes away what only the edge may say, and registers answers that may last for ever.
-func (f *Forwarder) modifyResponse(response *http.Response) error {
-	if response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("status %03d is none of a final answer", response.StatusCode)
+// exchange is one request on its way to a target, and the answer on its way back. It is used by the goroutine that serves
+// the client; between exchanges it keeps its buffers.
+type exchange struct {
+	forwarder *Forwarder
+	stream    message.Stream
+	body      message.Body
+	out       message.Responder
+	head      *message.Head
+
+	target  *upstream.Target
+	tried   []*upstream.Target // they took no connection
+	refusal error              // what the last of them did instead
+	tries   int
+	fresh   bool // an idle connection broke: another may be as old
+
+	request []byte // as it is sent in HTTP/1.1: the head, and content that came with it
+	along   int    // where that content begins
+	whole   bool   // request has all the content
+	accept  string // what Sec-WebSocket-Accept must be; "" when the client looks after that
+
+	call     call    // nil when nothing is under way
+	upload   *upload // the call's; nil when nothing is to be sent after request
+	sentAt   time.Time
+	uploaded time.Time // the upload was found to be over
+	failedAt time.Time // the target took no more of the request; an answer may still be there
+	tickedAt time.Time
+	answer   message.Head
+	call1    call1
+}
+
+// attempt asks one target once.
+func (x *exchange) attempt() error {
+	if err := x.pick(); err != nil {
+		return err
 	}
-	response.Header.Del("Alt-Svc")
-	response.Header.Del("X-Request-Id") // the edge's own stands on every answer
-	attempt := attemptOf(response.Request.Context())
-	switch {
-	case response.StatusCode == http.StatusSwitchingProtocols:
-		attempt.stream = f.streams.add(response.Body)
-	case isEventStream(response.Header):
-		body := &streamBody{ReadCloser: response.Body, streams: f.streams}
-		attempt.stream = f.streams.add(response.Body)
-		response.Body = body
+	if err := x.compose(); err != nil {
+		return err
 	}
+	if err := x.send(); err != nil {
+		return err
+	}
+	if err := x.awaitAnswer(); err != nil {
+		return err
+	}
+	if x.answer.Status == statusSwitching {
+		return x.switchProtocols()
+	}
+	return x.relay()
+}
+
+// pick chooses a target, unless the one of the attempt before is to be asked again.
+func (x *exchange) pick() error {
+	if x.target != nil {
+		return nil
+	}
+	target, err := x.forwarder.pool.Pick(x.tried)
+	if err != nil && x.refusal != nil {
+		return &Failure{Unreachable, x.refusal}
+	}
+	if err != nil {
+		return &Failure{NoTarget, err}
+	}
+	x.target = target
 	return nil
 }
 
-func isEventStream(header http.Header) bool {
-	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
-	return strings.EqualFold(kind, "text/event-stream")
+// send sends the request, by the version of HTTP that the target speaks. Only a connection of HTTP/1.1 can switch to another
+// protocol.
+func (x *exchange) send() error {
+	if x.target.HTTP2() && x.head.Protocol == "" {
+		return x.callHTTP2()
+	}
+	return x.callHTTP1()
 }
 
-func (f *Forwarder) failed(w http.ResponseWriter, r *http.Request, err error) {
-	// First, since net/http cancels a request whose body it could not read.
-	if x, _ := r.Context().Value(exchangeKey{}).(Exchange); x.Stalled != nil && x.Stalled() {
-		f.answer(w, r, TooSlow)
-		return
+// gone tells whether nobody waits for the answer any more.
+func (x *exchange) gone() bool { return x.stream.Gone() || x.stream.Context().Err() != nil }
+
+// again tells whether the request may be sent once more after err. That is so when no target can have seen it: it was not
+// sent, or none of it was taken. When it may have been seen, that is so only if nothing of an answer came, over a connection
+// that the target may just have closed for its age, and a second time does no harm. Content that is gone cannot be sent again.
+func (x *exchange) again(err error) bool {
+	upload := x.upload
+	x.hangUp()
+	_, final := errors.AsType[*Failure](err)
+	if final || upload != nil && upload.taken.Load() {
+		return false
 	}
-	if r.Context().Err() != nil {
-		w.WriteHeader(StatusClientGone)
-		return
+	_, refused := errors.AsType[*upstream.DialError](err)
+	cut, _ := errors.AsType[*broken](err)
+	switch {
+	case refused && x.gone():
+		return false
+	case refused:
+		x.refused(err)
+		return true
+	case errors.Is(err, upstream.ErrHTTP2), errors.Is(err, upstream.ErrHTTP1):
+	case cut != nil && (cut.untouched || cut.aged && x.repeatable()):
+		x.fresh = true
+	default:
+		return false
 	}
-	if errors.Is(err, upstream.ErrNoTarget) {
-		f.log.WarnContext(r.Context(), "no healthy target", "upstream", f.pool.Settings().Name)
-		f.answer(w, r, NoTarget)
-		return
-	}
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		f.answer(w, r, TooLarge)
-		return
-	}
-	f.log.WarnContext(r.Context(), "upstream failed", "upstream", f.pool.Settings().Name, "error", err)
-	f.answer(w, r, Unreachable)
+	x.tries++
+	return x.tries < maxTries
 }
 
-// bufferPool hands out the buffers that bodies are copied through.
-type bufferPool struct{ pool sync.Pool }
-
-const bufferSize = 32 << 10
-
-func (b *bufferPool) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[]byte); ok {
-		return *buffer
-	}
-	return make([]byte, bufferSize)
+// refused puts the target aside: it took no connection.
+func (x *exchange) refused(err error) {
+	x.forwarder.log.Warn("upstream target takes no connection", "upstream", x.forwarder.pool.Settings().Name, "target", x.target.Host, "error", err)
+	x.refusal = err
+	x.tried = append(x.tried, x.target)
+	x.target.Refused()
+	x.target.Release()
+	x.target = nil
 }
 
-func (b *bufferPool) Put(buffer []byte) { b.pool.Put(&buffer) }
+// explain makes of an error what Forward says it returns.
+func (x *exchange) explain(err error) error {
+	if _, explained := errors.AsType[*Failure](err); explained || errors.Is(err, ErrAborted) {
+		return err
+	}
+	if x.gone() {
+		return &Failure{ClientGone, err}
+	}
+	return &Failure{Unreachable, err}
+}
+
+// hangUp ends what is under way with a target.
+func (x *exchange) hangUp() {
+	if x.call != nil {
+		x.call.hangUp()
+	}
+	x.call, x.upload = nil, nil
+}
+
+// end leaves nothing of the exchange behind, and makes it ready for another.
+func (x *exchange) end() {
+	x.hangUp()
+	if x.target != nil {
+		x.target.Release()
+	}
+	x.answer.Reset()
+	x.call1.reset()
+	clear(x.tried)
+	if cap(x.request) > keptBytes {
+		x.request = nil
+	}
+	forwarder := x.forwarder
+	*x = exchange{request: x.request[:0], tried: x.tried[:0], answer: x.answer, call1: x.call1}
+	forwarder.exchanges.Put(x)
+}
+
+// keptBytes is the most that an exchange keeps of its buffer for the next.
+const keptBytes = 64 << 10

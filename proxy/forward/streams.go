@@ -1,24 +1,21 @@
 package forward
 
-import (
-	"errors"
-	"io"
-	"sync"
-)
+import "sync"
 
-// Streams is the set of exchanges that may last for ever: event streams and upgraded connections. When the process stops it
-// ends them, since nobody would otherwise. The zero value is ready to use; methods may be called concurrently.
+// Streams is the set of exchanges that may last for ever: event streams and tunnels. When the process stops it ends them,
+// since nobody would otherwise. The zero value is ready to use; methods may be called concurrently.
 type Streams struct {
 	mu     sync.Mutex
 	open   map[*stream]struct{}
 	closed bool
 }
 
-type stream struct{ body io.Closer }
+type stream struct{ end func() }
 
-func (s *Streams) add(body io.Closer) *stream {
+// add registers an exchange that end, which may be called from any goroutine, ends.
+func (s *Streams) add(end func()) *stream {
+	added := &stream{end}
 	s.mu.Lock()
-	added := &stream{body: body}
 	closed := s.closed
 	if !closed {
 		if s.open == nil {
@@ -28,7 +25,7 @@ func (s *Streams) add(body io.Closer) *stream {
 	}
 	s.mu.Unlock()
 	if closed {
-		_ = body.Close()
+		end()
 	}
 	return added
 }
@@ -47,7 +44,7 @@ func (s *Streams) End() {
 	s.open = nil
 	s.mu.Unlock()
 	for ending := range open {
-		_ = ending.body.Close()
+		ending.end()
 	}
 }
 
@@ -55,18 +52,4 @@ func (s *Streams) ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
-}
-
-// streamBody is an event stream's body; that the process stops is its regular end, after which clients connect anew.
-type streamBody struct {
-	io.ReadCloser
-	streams *Streams
-}
-
-func (b *streamBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && b.streams.ended() {
-		err = io.EOF
-	}
-	return n, err
 }

@@ -1,0 +1,94 @@
+package forward
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/portico-web/portico/proxy/message"
+)
+
+// ErrAborted says that an answer began and cannot be completed, for whoever's fault: an error that wraps message.ErrGone
+// besides is the client's. The caller aborts the stream, so that what was sent never looks whole.
+var ErrAborted = errors.New("the answer broke off")
+
+// Kind is why there is no answer.
+type Kind uint8
+
+const (
+	// NoTarget means that all targets are unhealthy.
+	NoTarget Kind = iota
+	// Unreachable means that no target took the connection, or that it broke before an answer.
+	Unreachable
+	// BadAnswer means that the target answered something that is not HTTP, or nothing that may be handed on.
+	BadAnswer
+	// TimedOut means that the target did not begin to answer in time.
+	TimedOut
+	// TooLarge means that the request's content exceeds a limit.
+	TooLarge
+	// TooSlow means that the client keeps the request's content waiting.
+	TooSlow
+	// Malformed means that the request's content breaks its framing.
+	Malformed
+	// ClientGone means that the client has left. Nobody reads an answer.
+	ClientGone
+)
+
+// StatusClientGone stands in logs and metrics for a request whose client left before the answer.
+const StatusClientGone = 499
+
+// Status is how a client is told, StatusClientGone apart.
+func (k Kind) Status() int {
+	switch k {
+	case NoTarget:
+		return http.StatusServiceUnavailable
+	case TimedOut:
+		return http.StatusGatewayTimeout
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case TooSlow:
+		return http.StatusRequestTimeout
+	case Malformed:
+		return http.StatusBadRequest
+	case ClientGone:
+		return StatusClientGone
+	default:
+		return http.StatusBadGateway
+	}
+}
+
+// Failure says that nothing final was answered, and why: the caller may answer. Err is for the log only.
+type Failure struct {
+	Kind Kind
+	Err  error
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap is the reason.
+func (f *Failure) Unwrap() error { return f.Err }
+
+var errGone = &Failure{ClientGone, message.ErrGone}
+
+// clientFailure is the failure that an error of the request's content makes.
+func clientFailure(err error) *Failure {
+	switch {
+	case errors.Is(err, message.ErrTooLarge):
+		return &Failure{TooLarge, err}
+	case errors.Is(err, message.ErrTooSlow):
+		return &Failure{TooSlow, err}
+	case errors.Is(err, message.ErrMalformed):
+		return &Failure{Malformed, err}
+	default:
+		return &Failure{ClientGone, err}
+	}
+}
+
+// broken says that a connection to a target broke before a byte of an answer came.
+type broken struct {
+	err       error
+	untouched bool // nothing of the request had been taken
+	aged      bool // the connection carried an exchange before
+}
+
+func (b *broken) Error() string { return b.err.Error() }
+func (b *broken) Unwrap() error { return b.err }

@@ -1,0 +1,73 @@
+package forward
+
+import (
+	"net/http"
+
+	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/message"
+)
+
+// Exchange is what the edge has found out about a request and asserts towards the target. Its bytes need to stay only while
+// Forward runs.
+type Exchange struct {
+	Path        string // escaped and normalised, as the target shall see it
+	Prefix      string // what was stripped off the path; "" for nothing
+	Proto       string // http or https, as the client spoke it
+	Host        string // the host that the client asked for
+	Client      []byte // the client's address
+	Chain       []byte // X-Forwarded-For
+	RequestID   []byte
+	Traceparent []byte
+}
+
+// assert puts into the request's head what the edge answers for.
+func (x *exchange) assert(sent *Exchange) {
+	head := x.head
+	head.Path = sent.Path
+	head.SetBytes(message.XForwardedFor, sent.Chain)
+	head.Set(message.XForwardedProto, sent.Proto)
+	head.Set(message.XForwardedHost, sent.Host)
+	head.SetBytes(message.XRealIP, sent.Client)
+	head.SetBytes(message.XRequestID, sent.RequestID)
+	head.SetBytes(message.Traceparent, sent.Traceparent)
+	if sent.Prefix != "" {
+		head.Set(message.XForwardedPrefix, sent.Prefix)
+	}
+	if head.Protocol != "" {
+		x.askToSwitch()
+	}
+}
+
+// compose writes the request into the buffer: its head, and the content when all of it is there already, so that both go in
+// one write and can be sent again.
+func (x *exchange) compose() error {
+	if len(x.request) > 0 {
+		return nil
+	}
+	x.request = http1.AppendRequest(x.request, x.head)
+	x.along = len(x.request)
+	length := x.head.Length
+	x.whole = length == 0
+	if length <= 0 || x.head.Expect || int64(x.body.Buffered()) < length {
+		return nil
+	}
+	for int64(len(x.request)-x.along) < length {
+		piece, err := x.body.Next()
+		if err != nil {
+			return clientFailure(err)
+		}
+		x.request = append(x.request, piece...)
+	}
+	x.whole = true
+	return nil
+}
+
+// repeatable tells whether sending the request twice does what sending it once does (RFC 9110 section 9.2.2).
+func (x *exchange) repeatable() bool {
+	switch x.head.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+		return true
+	default:
+		return x.head.Get(message.IdempotencyKey) != nil
+	}
+}
