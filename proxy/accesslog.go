@@ -1,52 +1,51 @@
 package proxy
 
 import (
-	"context"
+	"cmp"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
-
-	"github.com/portico-web/portico/internal/httpx"
 )
 
 // logAccess writes one line about a request. The query is left out: it may hold secrets.
-func (p *Proxy) logAccess(ctx context.Context, w *recorder, r *http.Request, x *exchange, took time.Duration, aborted bool) {
-	if !p.log.Enabled(ctx, slog.LevelInfo) {
+func (x *exchange) logAccess(took time.Duration) {
+	if x.proxy.access == nil || !*x.state.config.AccessLog {
 		return
 	}
-	path := x.path
-	if path == "" {
-		path = r.URL.EscapedPath()
-	}
-	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", path), slog.String("proto", r.Proto),
-		slog.Int("status", w.statusOr(http.StatusOK)), slog.Int64("bytes", w.bytes),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("client", x.client.String()),
-	}
+	head := x.Head()
+	line := x.proxy.access.Begin(x.start.Add(took))
+	line.String("method", head.Method)
+	line.String("host", head.Authority)
+	line.String("path", cmp.Or(x.path, head.Path))
+	line.String("proto", head.Version.String())
+	line.Int("status", int64(x.status))
+	line.Int("bytes", x.bytes)
+	line.Milliseconds("duration_ms", took)
+	line.Bytes("client", x.clientText)
 	if x.route != nil {
-		attrs = append(attrs, slog.String("route", x.site.Name()+x.route.Path))
+		line.String("route", x.route.name)
 	}
-	if aborted {
-		attrs = append(attrs, slog.Bool("aborted", true))
+	if x.refusal != "" {
+		line.String("refused", x.refusal)
 	}
-	p.log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+	if x.aborted {
+		line.Bool("aborted", true)
+	}
+	line.Bytes("request_id", x.requestID)
+	line.Bytes("trace_id", x.traceparent[3:35])
+	line.End()
 }
 
-// recovered answers a handler that panicked, and tells whether the answer cannot be completed, so that the connection or
-// stream must be broken off for the client to notice.
-func (p *Proxy) recovered(ctx context.Context, w *recorder, r *http.Request, panicked any) (aborted bool) {
-	if panicked == nil {
-		return false
+// recovered answers for what panicked, or breaks the answer off, for the client to notice.
+func (x *exchange) recovered(panicked any) {
+	if panicked != http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared by identity, as net/http does
+		x.proxy.log.ErrorContext(x.context(), "handler panicked", "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+		if x.status == 0 {
+			x.out = x
+			x.fail(http.StatusInternalServerError, "A server error occurred.")
+			return
+		}
 	}
-	if panicked == http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared by identity, as net/http does
-		return true
-	}
-	p.log.ErrorContext(ctx, "handler panicked", "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
-	if w.status != 0 {
-		return true
-	}
-	httpx.WriteFailure(w, r, http.StatusInternalServerError, "A server error occurred.")
-	return false
+	x.Abort()
 }

@@ -10,96 +10,127 @@ import (
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/proxy/files"
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/handler"
+	"github.com/portico-web/portico/proxy/message"
 )
 
 // forwardTo makes the action of a route with an upstream.
-func (made *route) forwardTo(forwarder *forward.Forwarder) func(http.ResponseWriter, *http.Request, *exchange) {
-	return func(w http.ResponseWriter, r *http.Request, x *exchange) {
-		sent := forward.Exchange{
-			Path: x.path, Client: x.client.String(), Chain: x.chain, Proto: x.proto, Host: r.Host,
+func (made *route) forwardTo(forwarder *forward.Forwarder) func(*exchange) {
+	prefix := ""
+	if made.StripPrefix {
+		prefix = strings.TrimSuffix(made.Path, "/")
+	}
+	return func(x *exchange) {
+		head := x.Head()
+		x.sent = forward.Exchange{
+			Path: x.path, Prefix: prefix, Client: x.clientText, Chain: x.chain, Proto: x.proto, Host: head.Authority,
 			RequestID: x.requestID, Traceparent: x.traceparent,
 		}
-		if x.body != nil {
-			sent.Stalled = x.body.stalled.Load
+		if x.trusted {
+			if asserted := head.Get(message.XForwardedHost); len(asserted) > 0 {
+				x.sent.Host = string(asserted)
+			}
 		}
-		if asserted := r.Header.Get("X-Forwarded-Host"); asserted != "" && x.trusted {
-			sent.Host = asserted
+		if prefix != "" {
+			x.sent.Path = localPath(strings.TrimPrefix(x.path, prefix))
 		}
-		if made.StripPrefix {
-			sent.Prefix = strings.TrimSuffix(made.Path, "/")
-			sent.Path = localPath(strings.TrimPrefix(x.path, sent.Prefix))
+		if err := forwarder.Forward(x, x.Body(), x.out, &x.sent); err != nil {
+			x.forwardFailed(forwarder, err)
 		}
-		forwarder.Forward(w, r, sent)
 	}
 }
 
-// answerFailure is what clients see of an upstream in trouble.
-func answerFailure(w http.ResponseWriter, r *http.Request, failure forward.Failure) {
-	switch failure {
-	case forward.NoTarget:
-		w.Header().Set("Retry-After", "5")
-		httpx.WriteFailure(w, r, http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
+// forwardFailed answers what clients see of an upstream in trouble, or of their own.
+func (x *exchange) forwardFailed(forwarder *forward.Forwarder, err error) {
+	failure, ok := errors.AsType[*forward.Failure](err)
+	if !ok { // an answer that began cannot be completed
+		x.proxy.log.DebugContext(x.context(), "answer broken off", "upstream", forwarder.Pool().Settings().Name, "error", err)
+		x.Abort()
+		return
+	}
+	x.out = x // what was to be compressed is not what is said now
+	switch failure.Kind {
+	case forward.ClientGone:
+		x.status = forward.StatusClientGone
+		x.Abort()
+		return
 	case forward.TooLarge:
-		httpx.WriteFailure(w, r, http.StatusRequestEntityTooLarge, "The request is too large.")
+		x.fail(http.StatusRequestEntityTooLarge, "The request is too large.")
+		return
 	case forward.TooSlow:
-		httpx.WriteFailure(w, r, http.StatusRequestTimeout, "The request took too long to arrive.")
+		x.fail(http.StatusRequestTimeout, "The request took too long to arrive.")
+		return
+	case forward.Malformed:
+		x.fail(http.StatusBadRequest, "The request is malformed.")
+		return
+	}
+	x.proxy.log.WarnContext(x.context(), "upstream failed", "upstream", forwarder.Pool().Settings().Name, "error", failure)
+	switch failure.Kind {
+	case forward.NoTarget:
+		x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte("5")},
+			http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
+	case forward.TimedOut:
+		x.fail(http.StatusGatewayTimeout, "The service did not answer in time. Please try again in a moment.")
 	default:
-		httpx.WriteFailure(w, r, http.StatusBadGateway, "The service did not answer. Please try again in a moment.")
+		x.fail(http.StatusBadGateway, "The service did not answer. Please try again in a moment.")
 	}
 }
 
 // serveFiles makes the action of a route with a folder.
-func (p *Proxy) serveFiles(made *route, folder *files.Server) func(http.ResponseWriter, *http.Request, *exchange) {
+func (made *route) serveFiles(folder *files.Server) func(*exchange) {
 	prefix := strings.TrimSuffix(made.Path, "/")
-	return func(w http.ResponseWriter, r *http.Request, x *exchange) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			httpx.WriteFailure(w, r, http.StatusMethodNotAllowed, "This method is not allowed here.")
+	return func(x *exchange) {
+		if method := x.Head().Method; method != http.MethodGet && method != http.MethodHead {
+			x.failWith(&message.Field{Name: []byte("Allow"), Value: []byte("GET, HEAD")},
+				http.StatusMethodNotAllowed, "This method is not allowed here.")
 			return
 		}
-		err := folder.Serve(w, r, strings.TrimPrefix(x.path, prefix), x.path)
-		switch {
-		case err == nil:
-		case errors.Is(err, files.ErrNotFound):
-			httpx.WriteFailure(w, r, http.StatusNotFound, "Not found.")
-		default:
-			p.log.ErrorContext(r.Context(), "file cannot be served", "route", made.Path, "error", err)
-			httpx.WriteFailure(w, r, http.StatusInternalServerError, "A server error occurred.")
-		}
+		x.serve(func(w http.ResponseWriter, r *http.Request) {
+			err := folder.Serve(w, r, strings.TrimPrefix(x.path, prefix), x.path)
+			switch {
+			case err == nil:
+			case errors.Is(err, files.ErrNotFound):
+				httpx.WriteFailure(w, r, http.StatusNotFound, "Not found.")
+			default:
+				x.proxy.log.ErrorContext(r.Context(), "file cannot be served", "route", made.Path, "error", err)
+				httpx.WriteFailure(w, r, http.StatusInternalServerError, "A server error occurred.")
+			}
+		})
 	}
 }
 
 // redirect is the action of a route with a redirect. In its target stand {host}, {path} and {uri} (the path with the query).
-func (made *route) redirect(w http.ResponseWriter, r *http.Request, x *exchange) {
-	to := strings.NewReplacer("{host}", hostText(x.host), "{path}", x.path, "{uri}", withQuery(x.path, r.URL.RawQuery)).Replace(made.Redirect.To)
+func (made *route) redirect(x *exchange) {
+	to := strings.NewReplacer("{host}", hostText(x.host), "{path}", x.path, "{uri}", withQuery(x.path, x.Head().Query)).Replace(made.Redirect.To)
 	if strings.HasPrefix(to, "/") {
 		to = localPath(to)
 	}
-	sendTo(w, made.Redirect.Status, to)
+	x.redirect(made.Redirect.Status, to)
 }
 
 // redirectSite leads to the same place by HTTPS, under the site's first host if the one asked for wants that.
-func (p *Proxy) redirectSite(w http.ResponseWriter, r *http.Request, x *exchange, elsewhere bool) {
+func (x *exchange) redirectSite(elsewhere bool) {
 	host, scheme, port := x.host, x.proto, ""
 	if elsewhere {
 		host = x.site.Name()
 	}
 	host = hostText(host)
-	if p.addrs.HTTPS != nil {
+	_, asked, err := net.SplitHostPort(x.Head().Authority)
+	if https := x.proxy.addrs.HTTPS; https != nil {
 		scheme = "https"
 		// Whoever reached us by HTTPS knows the port already, also one that something before us maps.
-		if _, asked, err := net.SplitHostPort(r.Host); err == nil && !x.plain {
+		if err == nil && !x.plain {
 			port = asked
 		} else if x.plain {
-			port = strconv.Itoa(p.addrs.HTTPS.Port)
+			port = strconv.Itoa(https.Port)
 		}
-	} else if _, asked, err := net.SplitHostPort(r.Host); err == nil {
+	} else if err == nil {
 		port = asked
 	}
 	if port != "" && !(scheme == "https" && port == "443") && !(scheme == "http" && port == "80") {
 		host += ":" + port
 	}
-	sendTo(w, http.StatusPermanentRedirect, scheme+"://"+host+withQuery(x.path, r.URL.RawQuery))
+	x.redirect(http.StatusPermanentRedirect, scheme+"://"+host+withQuery(x.path, x.Head().Query))
 }
 
 // hostText is a host as it stands in a URL.
@@ -110,9 +141,25 @@ func hostText(host string) string {
 	return host
 }
 
-func sendTo(w http.ResponseWriter, status int, location string) {
-	w.Header().Set("Location", location)
-	w.WriteHeader(status)
+// noContent answers that there is nothing to say.
+func (x *exchange) noContent() {
+	if x.Answer(&message.Head{Status: http.StatusNoContent}) == nil {
+		_ = x.End(nil)
+	}
 }
 
-func altSvc(port int) string { return `h3=":` + strconv.Itoa(port) + `"; ma=86400` }
+const challengePath = "/.well-known/acme-challenge/"
+
+// challenge answers a certificate authority that wants to see proof of a name.
+func (p *Proxy) challenge(x *exchange) bool {
+	head := x.Head()
+	if p.certs == nil || !strings.HasPrefix(head.Path, challengePath) {
+		return false
+	}
+	w := handler.NewWriter(x)
+	if !p.certs.HandleChallenge(w, handler.Request(x.context(), x, head.Path)) {
+		return false
+	}
+	_ = w.Finish()
+	return true
+}

@@ -34,6 +34,9 @@ const (
 
 	keyClientIP = "client_ip"
 
+	encodedSlashPass   = "pass"
+	encodedSlashRefuse = "refuse"
+
 	// longestRefill bounds how long a burst may take to come back; it keeps a limit's arithmetic far from overflow too.
 	longestRefill = 366 * 24 * time.Hour
 )
@@ -205,6 +208,9 @@ func (c *checker) upstream(path string, u Upstream) {
 		seen[target] = true
 	}
 	c.oneOf(path+".balance", u.Balance, balanceRoundRobin, balanceLeastConn)
+	if u.ResponseTimeout > 24*time.Hour {
+		c.doc.Faultf(path+".response_timeout", "%s.response_timeout: %s is longer than a day", path, u.ResponseTimeout)
+	}
 	if u.Health == nil {
 		return
 	}
@@ -230,6 +236,20 @@ func (c *checker) limits() {
 		c.doc.Faultf("limits.header_bytes", "limits.header_bytes: %d is not between 4KiB and 16MiB", limits.HeaderBytes)
 	}
 	for _, key := range []struct {
+		path               string
+		value, least, most int64
+	}{
+		{"limits.connections", int64(limits.Connections), 1, 1_000_000},
+		{"limits.streams", int64(limits.Streams), 1, 10_000},
+		{"limits.header_fields", int64(limits.HeaderFields), 8, 10_000},
+		{"limits.target_bytes", int64(limits.TargetBytes), 256, int64(limits.HeaderBytes)},
+		{"limits.body_rate", int64(*limits.BodyRate), 0, 1 << 30},
+	} {
+		if key.value < key.least || key.value > key.most {
+			c.doc.Faultf(key.path, "%s: %d is not between %d and %d", key.path, key.value, key.least, key.most)
+		}
+	}
+	for _, key := range []struct {
 		path  string
 		value time.Duration
 	}{
@@ -237,6 +257,7 @@ func (c *checker) limits() {
 		{"limits.idle_timeout", limits.IdleTimeout},
 		{"limits.stall_timeout", limits.StallTimeout},
 		{"limits.drain_timeout", limits.DrainTimeout},
+		{"limits.body_rate_grace", limits.BodyRateGrace},
 	} {
 		if key.value > 24*time.Hour {
 			c.doc.Faultf(key.path, "%s: %s is longer than a day", key.path, key.value)

@@ -23,6 +23,7 @@ func (c *checker) route(path string, route *Route) {
 		route.Path = clean
 	}
 	c.action(path, route)
+	c.oneOf(path+".encoded_slash", route.EncodedSlash, encodedSlashPass, encodedSlashRefuse)
 	if route.RateLimit != "" {
 		if _, ok := c.config.RateLimits[route.RateLimit]; !ok {
 			c.doc.Faultf(path+".rate_limit", "%s.rate_limit: no rate limit is named %q%s", path, route.RateLimit,

@@ -19,6 +19,7 @@ type Config struct {
 	Upstreams      map[string]Upstream  `yaml:"upstreams"`
 	Sites          []Site               `yaml:"sites"`
 	Limits         Limits               `yaml:"limits"`
+	AccessLog      *bool                `yaml:"access_log"` // a line for each request; set after Load
 
 	watched []string // files besides the configuration itself whose change is a reason to reload
 }
@@ -63,6 +64,8 @@ type Upstream struct {
 	Targets []string `yaml:"targets"`
 	Balance string   `yaml:"balance"` // round_robin or least_conn
 	Health  *Health  `yaml:"health"`  // nil: not probed
+
+	ResponseTimeout time.Duration `yaml:"response_timeout"` // from the sent request to the head of the answer
 }
 
 // Health says how targets are probed.
@@ -90,6 +93,9 @@ type Route struct {
 	StripPrefix   bool      `yaml:"strip_prefix"`
 	RateLimit     string    `yaml:"rate_limit"`
 	Compress      bool      `yaml:"compress"`
+
+	EncodedSlash     string `yaml:"encoded_slash"`     // pass or refuse %2F in paths
+	UnderscoreFields bool   `yaml:"underscore_fields"` // let fields with an underscore in their name through
 }
 
 // Files serves a folder.
@@ -107,8 +113,14 @@ type Redirect struct {
 
 // Limits bounds what clients may take. Zero values stand for the defaults; a body has no limit by default.
 type Limits struct {
+	Connections       int           `yaml:"connections"` // of clients, at once
+	Streams           int           `yaml:"streams"`     // of one HTTP/2 or HTTP/3 connection, at once
 	HeaderBytes       Size          `yaml:"header_bytes"`
+	HeaderFields      int           `yaml:"header_fields"`
+	TargetBytes       Size          `yaml:"target_bytes"`
 	BodyBytes         Size          `yaml:"body_bytes"`
+	BodyRate          *Size         `yaml:"body_rate"` // bytes a second that a client must send of a body on average; 0: any
+	BodyRateGrace     time.Duration `yaml:"body_rate_grace"`
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"`
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`
 	StallTimeout      time.Duration `yaml:"stall_timeout"`

@@ -11,7 +11,18 @@ func (c *Config) fillIn() {
 		c.Listen.HTTP, c.Listen.HTTPS = ":80", ":443"
 	}
 	c.TLS.Issuer = cmp.Or(c.TLS.Issuer, issuerLocal)
+	if c.AccessLog == nil {
+		c.AccessLog = new(true)
+	}
+	c.Limits.Connections = cmp.Or(c.Limits.Connections, 20_000)
+	c.Limits.Streams = cmp.Or(c.Limits.Streams, 128)
 	c.Limits.HeaderBytes = cmp.Or(c.Limits.HeaderBytes, 64<<10)
+	c.Limits.HeaderFields = cmp.Or(c.Limits.HeaderFields, 128)
+	c.Limits.TargetBytes = cmp.Or(c.Limits.TargetBytes, 16<<10)
+	if c.Limits.BodyRate == nil {
+		c.Limits.BodyRate = new(Size(240))
+	}
+	c.Limits.BodyRateGrace = cmp.Or(c.Limits.BodyRateGrace, 5*time.Second)
 	c.Limits.ReadHeaderTimeout = cmp.Or(c.Limits.ReadHeaderTimeout, 10*time.Second)
 	c.Limits.IdleTimeout = cmp.Or(c.Limits.IdleTimeout, 2*time.Minute)
 	c.Limits.StallTimeout = cmp.Or(c.Limits.StallTimeout, time.Minute)
@@ -23,6 +34,7 @@ func (c *Config) fillIn() {
 	}
 	for name, upstream := range c.Upstreams {
 		upstream.Balance = cmp.Or(upstream.Balance, balanceRoundRobin)
+		upstream.ResponseTimeout = cmp.Or(upstream.ResponseTimeout, time.Minute)
 		if upstream.Health != nil {
 			upstream.Health.Path = cmp.Or(upstream.Health.Path, "/")
 			upstream.Health.Interval = cmp.Or(upstream.Health.Interval, 2*time.Second)
@@ -32,8 +44,10 @@ func (c *Config) fillIn() {
 	}
 	for i := range c.Sites {
 		for j := range c.Sites[i].Routes {
-			if redirect := c.Sites[i].Routes[j].Redirect; redirect != nil {
-				redirect.Status = cmp.Or(redirect.Status, 308)
+			route := &c.Sites[i].Routes[j]
+			route.EncodedSlash = cmp.Or(route.EncodedSlash, encodedSlashPass)
+			if route.Redirect != nil {
+				route.Redirect.Status = cmp.Or(route.Redirect.Status, 308)
 			}
 		}
 	}

@@ -93,13 +93,13 @@ func (m *metrics) reloaded(ok bool) {
 	m.reloadTime.SetToCurrentTime()
 }
 
-// countIn counts the exchange under its route.
-func (x *exchange) countIn(m *metrics, status int, took time.Duration) {
-	handles := m.none
+// count counts the exchange under its route.
+func (x *exchange) count(took time.Duration) {
+	handles := x.proxy.metrics.none
 	if x.route != nil {
 		handles = x.route.metrics
 	}
-	handles.classes[min(max(status/100, 1), 5)].Inc()
+	handles.classes[min(max(x.status/100, 1), 5)].Inc()
 	handles.duration.Observe(took.Seconds())
 }
 

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/portico-web/portico/internal/health"
 	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/internal/telemetry"
 	"github.com/portico-web/portico/proxy/certs"
@@ -58,13 +58,15 @@ type Addrs struct{ HTTP, HTTPS, Internal *net.TCPAddr }
 
 // Proxy is the edge. Its methods may be called concurrently; Run once.
 type Proxy struct {
-	options Options
-	log     *slog.Logger
-	metrics *metrics
-	local   *ratelimit.Local
-	gzip    *compress.Compressor
-	streams forward.Streams
-	current atomic.Pointer[state]
+	options   Options
+	log       *slog.Logger
+	metrics   *metrics
+	local     *ratelimit.Local
+	access    *logging.Lines // nil: none are wanted
+	gzip      *compress.Compressor
+	streams   forward.Streams
+	exchanges sync.Pool
+	current   atomic.Pointer[state]
 
 	reloading sync.Mutex // held by one reload at a time, and by the end
 	ended     bool       // guarded by reloading
@@ -73,7 +75,8 @@ type Proxy struct {
 	inFlight  sync.WaitGroup
 	started   atomic.Bool
 	ready     chan struct{}
-	addrs     Addrs // set before ready is closed
+	addrs     Addrs  // set before ready is closed
+	altSvc    string // tells clients of HTTP/3; "" where it is not spoken
 }
 
 // maxClients bounds how many clients the limits of this process keep in mind.
@@ -99,8 +102,10 @@ func New(cfg *Config, options Options) (*Proxy, error) {
 		log:     options.Log,
 		local:   ratelimit.NewLocal(maxClients, time.Now),
 		gzip:    compress.New(),
+		access:  logging.NewLines(options.Log, "request"),
 		ready:   make(chan struct{}),
 	}
+	p.exchanges.New = func() any { return &exchange{} }
 	p.override(cfg)
 	var err error
 	if p.metrics, err = newMetrics(options.Registry, p); err != nil {
@@ -148,17 +153,20 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return errors.New("this edge ran already")
 	}
 	cfg := p.current.Load().config
-	listeners, err := server.Listen(cfg.serverSettings())
+	listeners, err := server.Listen(cfg.serverSettings(), nil)
 	if err != nil {
 		return err
 	}
 	defer listeners.Close()
 	p.addrs.HTTP, p.addrs.HTTPS = listeners.HTTP(), listeners.HTTPS()
+	if cfg.Listen.HTTP3 && p.addrs.HTTPS != nil {
+		p.altSvc = fmt.Sprintf(`h3=":%d"; ma=86400`, p.addrs.HTTPS.Port)
+	}
 	running, err := p.build(ctx, cfg, nil)
 	if err != nil {
 		return err
 	}
-	defer p.end()
+	defer p.close()
 	p.current.Store(running)
 	if err := p.openCertificates(ctx, cfg); err != nil {
 		return err
@@ -184,8 +192,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return p.serve(ctx, listeners)
 }
 
-// end closes what the last configuration opened; no reload opens more.
-func (p *Proxy) end() {
+// close closes what the last configuration opened; no reload opens more.
+func (p *Proxy) close() {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
 	p.ended = true
@@ -193,16 +201,19 @@ func (p *Proxy) end() {
 }
 
 func (p *Proxy) serve(ctx context.Context, listeners *server.Listeners) error {
-	cfg := p.current.Load().config
-	handlers := server.Handlers{Plain: p.plainHandler(), Secure: http.HandlerFunc(p.serveSecure)}
+	handlers := server.Handlers{Plain: p.servePlain, Secure: p.serveSecure, Refused: p.refuse}
 	if p.certs != nil {
 		handlers.TLS = p.certs.TLSConfig()
 	}
-	err := listeners.Serve(ctx, handlers, cfg.Limits.DrainTimeout, func() {
+	drain := func() time.Duration { return p.current.Load().config.Limits.DrainTimeout }
+	err := listeners.Serve(ctx, handlers, drain, func() {
 		p.options.Checks.Drain()
 		p.streams.End()
 	}, p.log)
 	p.inFlight.Wait()
+	if p.access != nil {
+		p.access.Flush()
+	}
 	p.log.Info("edge stopped")
 	return err
 }
@@ -218,9 +229,10 @@ func addrText(addr *net.TCPAddr) string {
 func (c *Config) serverSettings() server.Settings {
 	return server.Settings{
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3,
-		HeaderBytes:       int(c.Limits.HeaderBytes),
-		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout,
-		IdleTimeout:       c.Limits.IdleTimeout,
+		HeaderBytes: int(c.Limits.HeaderBytes), TargetBytes: int(c.Limits.TargetBytes), Fields: c.Limits.HeaderFields,
+		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout, StallTimeout: c.Limits.StallTimeout,
+		BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace,
+		Connections: c.Limits.Connections, Streams: c.Limits.Streams,
 	}
 }
 

@@ -77,13 +77,13 @@ func needsRestart(current, next *Config) error {
 		{"tls.email", current.TLS.Email, next.TLS.Email},
 		{"tls.directory", current.TLS.Directory, next.TLS.Directory},
 		{"tls.directory_ca", current.TLS.DirectoryCA, next.TLS.DirectoryCA},
-		{"limits.header_bytes", current.Limits.HeaderBytes, next.Limits.HeaderBytes},
-		{"limits.read_header_timeout", current.Limits.ReadHeaderTimeout, next.Limits.ReadHeaderTimeout},
-		{"limits.idle_timeout", current.Limits.IdleTimeout, next.Limits.IdleTimeout},
 	} {
 		if setting.now != setting.wanted {
 			return fmt.Errorf("%s changed from %v to %v: this one needs a restart", setting.key, setting.now, setting.wanted)
 		}
+	}
+	if current.serverSettings() != next.serverSettings() {
+		return errors.New("a key of limits that holds for connections changed: this one needs a restart")
 	}
 	if current.TLS.Storage != next.TLS.Storage {
 		return errors.New("tls.storage changed: this one needs a restart") // it may hold a password

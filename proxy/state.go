@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/netip"
 
 	"github.com/portico-web/portico/internal/ratelimit"
@@ -29,13 +28,8 @@ type route struct {
 	Route
 	metrics *routeMetrics
 	limit   *limit // nil: unlimited
-	act     func(w http.ResponseWriter, r *http.Request, x *exchange)
-}
-
-type limit struct {
-	name   string
-	policy string // the RateLimit-Policy field
-	ratelimit.Limit
+	name    string // in logs
+	act     func(*exchange)
 }
 
 // build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
@@ -87,7 +81,10 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	for name, configured := range s.config.Upstreams {
-		settings := upstream.Settings{Name: name, Targets: configured.Targets, LeastConn: configured.Balance == balanceLeastConn}
+		settings := upstream.Settings{
+			Name: name, Targets: configured.Targets, LeastConn: configured.Balance == balanceLeastConn,
+			ResponseTimeout: configured.ResponseTimeout,
+		}
 		if probe := configured.Health; probe != nil {
 			settings.Health = &upstream.Probe{Path: probe.Path, Port: probe.Port, Interval: probe.Interval, Timeout: probe.Timeout}
 		}
@@ -101,16 +98,17 @@ func (s *state) openUpstreams(p *Proxy, previous *state) error {
 		if err != nil {
 			return fmt.Errorf("upstreams.%s: %w", name, err)
 		}
-		s.upstream[name] = forward.New(pool, &p.streams, answerFailure, p.log)
+		s.upstream[name] = forward.New(pool, &p.streams, p.log)
 	}
 	return nil
 }
 
 func (p *Proxy) newRoute(s *state, site string, configured Route) *route {
-	made := &route{Route: configured, metrics: p.metrics.route(site, configured.Path)}
+	made := &route{Route: configured, metrics: p.metrics.route(site, configured.Path), name: site + configured.Path}
 	if named, ok := s.config.RateLimits[configured.RateLimit]; ok {
 		made.limit = &limit{
 			name:   configured.RateLimit,
+			prefix: "edge:" + configured.RateLimit + ":",
 			policy: fmt.Sprintf("%d;w=%d;burst=%d", named.Rate.Events, max(int(named.Rate.Period.Seconds()), 1), named.Burst),
 			Limit:  ratelimit.Limit{Events: named.Rate.Events, Period: named.Rate.Period, Burst: named.Burst},
 		}
@@ -119,7 +117,7 @@ func (p *Proxy) newRoute(s *state, site string, configured Route) *route {
 	case configured.Upstream != "":
 		made.act = made.forwardTo(s.upstream[configured.Upstream])
 	case configured.Files != nil:
-		made.act = p.serveFiles(made, files.New(files.Settings{
+		made.act = made.serveFiles(files.New(files.Settings{
 			Root: configured.Files.Root, MaxAge: configured.Files.MaxAge, Browse: configured.Files.Browse,
 		}))
 	default:

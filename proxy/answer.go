@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/proxy/handler"
+	"github.com/portico-web/portico/proxy/message"
+)
+
+// Answer notes what is answered, and puts the edge's own fields on it.
+func (x *exchange) Answer(head *message.Head) error {
+	x.status = head.Status
+	x.mark(head)
+	return x.Stream.Answer(head)
+}
+
+// Tunnel does the same for a change of protocol.
+func (x *exchange) Tunnel(head *message.Head) (message.Tunnel, error) {
+	x.status = head.Status
+	x.mark(head)
+	return x.Stream.Tunnel(head)
+}
+
+func (x *exchange) mark(head *message.Head) {
+	head.SetBytes(message.XRequestID, x.requestID)
+	if x.limit != nil {
+		x.describeLimit(head)
+	}
+	if x.proxy.altSvc != "" && !x.plain {
+		head.Set(message.AltSvc, x.proxy.altSvc)
+	}
+}
+
+// Write counts the content.
+func (x *exchange) Write(content []byte) (int, error) {
+	n, err := x.Stream.Write(content)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Abort notes that the answer is not whole.
+func (x *exchange) Abort() {
+	x.aborted = true
+	x.Stream.Abort()
+}
+
+// describeLimit tells the client how much it has left; an upstream that keeps limits of its own knows better.
+func (x *exchange) describeLimit(head *message.Head) {
+	if head.Get(message.RateLimitLimit) != nil && x.limited.Allowed {
+		return
+	}
+	var digits [20]byte
+	number := func(name message.Name, n int) { head.SetBytes(name, strconv.AppendInt(digits[:0], int64(n), 10)) }
+	number(message.RateLimitLimit, x.limit.Burst)
+	number(message.RateLimitRemaining, x.limited.Remaining)
+	number(message.RateLimitReset, wholeSeconds(x.limited.ResetAfter))
+	head.Set(message.RateLimitPolicy, x.limit.policy)
+}
+
+// serve lets a handler of net/http answer.
+func (x *exchange) serve(handle http.HandlerFunc) {
+	w := handler.NewWriter(x.out)
+	handle(w, handler.Request(x.context(), x, x.path))
+	_ = w.Finish() // who cannot be reached is not told
+}
+
+// fail answers with a failure that the client can read: a page for a browser, JSON for a program.
+func (x *exchange) fail(status int, message string, values ...any) {
+	x.failWith(nil, status, message, values...)
+}
+
+// failWith is fail with one more field.
+func (x *exchange) failWith(field *message.Field, status int, text string, values ...any) {
+	x.serve(func(w http.ResponseWriter, r *http.Request) {
+		if field != nil {
+			w.Header().Set(string(field.Name), string(field.Value))
+		}
+		httpx.WriteFailure(w, r, status, text, values...)
+	})
+}
+
+// redirect answers with another address.
+func (x *exchange) redirect(status int, location string) {
+	head := &message.Head{Status: status}
+	head.Add(message.Location, location)
+	if x.Answer(head) == nil {
+		_ = x.End(nil)
+	}
+}
+
+// wholeSeconds rounds up, so that who waits that long has waited long enough.
+func wholeSeconds(d time.Duration) int {
+	return max(int((d+time.Second-1)/time.Second), 1)
+}

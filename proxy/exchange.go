@@ -1,0 +1,141 @@
+package proxy
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/internal/logging"
+	"github.com/portico-web/portico/internal/ratelimit"
+	"github.com/portico-web/portico/internal/telemetry"
+	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/guard"
+	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/routing"
+)
+
+// exchange is a stream with what the edge finds out about it on its way. It stands between the stream and whoever answers:
+// it notes what is answered, and puts the edge's own fields on it. It is used by the goroutine that serves the stream.
+type exchange struct {
+	message.Stream
+	proxy *Proxy
+	state *state
+	start time.Time
+	plain bool // it came in on the plain listener
+
+	trusted     bool       // the peer may speak for others
+	client      netip.Addr // who asks
+	clientText  []byte
+	chain       []byte // X-Forwarded-For to hand on
+	proto       string // http or https
+	host        string // the host asked for, in routing.CleanHost's form
+	path        string // in routing.Normalize's form
+	requestID   []byte
+	traceparent []byte
+	site        *routing.Site[*route]
+	route       *route
+	limit       *limit // what the request was counted against; nil for nothing
+	limited     ratelimit.Result
+
+	out     message.Responder // the exchange itself, or what compresses on the way to it
+	content limitedBody       // the request's content, where it has a limit
+	sent    forward.Exchange
+
+	refusal string // why the request could not be taken in; "" when it could
+	status  int    // of the answer; 0: nothing final was said
+	bytes   int64
+	aborted bool
+
+	texts [256]byte // room for the texts above
+}
+
+// begin takes an exchange from the pool; conclude gives it back.
+func (p *Proxy) begin(stream message.Stream, plain bool) *exchange {
+	x, _ := p.exchanges.Get().(*exchange)
+	x.Stream, x.proxy, x.state, x.start, x.plain = stream, p, p.current.Load(), time.Now(), plain
+	x.out = x
+	x.identify()
+	return x
+}
+
+func (p *Proxy) end(x *exchange) {
+	*x = exchange{}
+	p.exchanges.Put(x)
+}
+
+// identify finds out who is at the other end, and gives the request its ids.
+func (x *exchange) identify() {
+	head, texts := x.Head(), x.texts[:0]
+	text := func(grown []byte) []byte {
+		made := grown[len(texts):]
+		texts = grown
+		return made
+	}
+	peer := x.Peer().Addr().Unmap().WithZone("")
+	x.proto = "https"
+	if x.TLS() == nil {
+		x.proto = "http"
+	}
+	x.client = peer
+	if x.trusted = guard.Trusted(peer, x.state.trusted); x.trusted {
+		var chain string
+		x.client, chain = guard.Client(peer, values(head, message.XForwardedFor), x.state.trusted)
+		x.chain = []byte(chain)
+		if x.proto == "http" && string(head.Get(message.XForwardedProto)) == "https" {
+			x.proto = "https"
+		}
+	}
+	x.clientText = text(x.client.AppendTo(texts))
+	if !x.trusted {
+		x.chain = x.clientText
+	}
+	if given := head.Get(message.XRequestID); x.trusted && httpx.ValidRequestID(given) {
+		x.requestID = text(append(texts, given...))
+	} else {
+		x.requestID = text(httpx.AppendRequestID(texts))
+	}
+	if given := head.Get(message.Traceparent); head.Count(message.Traceparent) == 1 && guard.TraceparentValid(given) {
+		x.traceparent = text(append(texts, given...))
+	} else {
+		x.traceparent = text(guard.AppendTraceparent(texts))
+		head.Del(message.Tracestate) // it belongs to the trace that is not continued (W3C Trace Context, section 3.3)
+	}
+}
+
+func values(head *message.Head, name message.Name) []string {
+	var values []string
+	for _, field := range head.All() {
+		if field.ID == name {
+			values = append(values, string(field.Value))
+		}
+	}
+	return values
+}
+
+// context is the stream's, with what log lines about the request carry.
+func (x *exchange) context() context.Context {
+	return logging.WithRequestID(telemetry.WithTraceparent(x.Context(), string(x.traceparent)), string(x.requestID))
+}
+
+// Body is the request's content, up to the limit.
+func (x *exchange) Body() message.Body {
+	if x.content.Body != nil {
+		return &x.content
+	}
+	return x.Stream.Body()
+}
+
+// limitedBody is content that may not be longer than a limit.
+type limitedBody struct {
+	message.Body
+	left int64
+}
+
+func (b *limitedBody) Next() ([]byte, error) {
+	content, err := b.Body.Next()
+	if b.left -= int64(len(content)); b.left < 0 {
+		return nil, message.ErrTooLarge
+	}
+	return content, err
+}
