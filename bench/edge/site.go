@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// site is what every proxy serves: one backend, under one certificate. Its files lie in one folder.
+type site struct {
+	folder string
+	cert   string // PEM files
+	key    string
+	both   string // certificate and key in one, as HAProxy wants it
+	roots  *x509.CertPool
+
+	address string // the backend's
+	backend *server
+}
+
+func newSite(ctx context.Context, folder string) (site, error) {
+	s := site{
+		folder: folder, roots: x509.NewCertPool(),
+		cert: filepath.Join(folder, "cert.pem"), key: filepath.Join(folder, "key.pem"), both: filepath.Join(folder, "both.pem"),
+	}
+	if err := os.Chmod(folder, 0o711); err != nil { // nginx's workers are another user when root starts it
+		return s, err
+	}
+	if err := s.certify(); err != nil {
+		return s, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return s, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return s, err
+	}
+	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	s.backend, err = launch(ctx, s, "backend", "http://"+s.address+"/", []string{self, "backend", "--listen", s.address})
+	return s, err
+}
+
+func (s site) close() { s.backend.stop() }
+
+// certify makes the certificate: self-signed, for localhost.
+func (s site) certify() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 1, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
+	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	s.roots.AppendCertsFromPEM(public)
+	return errors.Join(
+		os.WriteFile(s.cert, public, 0o600),
+		os.WriteFile(s.key, private, 0o600),
+		os.WriteFile(s.both, append(public, private...), 0o600),
+	)
+}
+
+// client trusts the certificate, and keeps no connection.
+func (s site) client() *http.Client {
+	return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: s.roots}, DisableKeepAlives: true,
+	}}
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("%s is no TCP address", listener.Addr())
+	}
+	return addr.Port, listener.Close()
+}
+
+// backendCommand is the server behind all proxies.
+type backendCommand struct {
+	Listen string `required:""`
+}
+
+// Run serves until ctx ends.
+func (c backendCommand) Run(ctx context.Context) error {
+	small, large := make([]byte, 900), make([]byte, 64<<10)
+	for _, content := range [][]byte{small, large} {
+		for i := range content {
+			content[i] = 'a' + byte(i%26)
+		}
+	}
+	serve := func(content []byte) http.HandlerFunc {
+		length := strconv.Itoa(len(content))
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.Header().Set("Content-Length", length)
+			_, _ = w.Write(content)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", serve(small))
+	mux.Handle("/64k", serve(large))
+	server := &http.Server{Addr: c.Listen, Handler: mux, IdleTimeout: 10 * time.Minute}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
