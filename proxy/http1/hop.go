@@ -165,7 +165,9 @@ func dropNamed(head *message.Head) *Error {
 			if len(named) == maxOptions {
 				return errOptions
 			}
-			named = append(named, trim(member))
+			if member = trim(member); token(member) {
+				named = append(named, member)
+			}
 		}
 	}
 	head.DeleteFunc(func(field *message.Field) bool {

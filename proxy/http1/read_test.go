@@ -218,7 +218,7 @@ func (s side) alike(t *testing.T, raw string, limits http1.Limits) {
 		check("after timeouts", &hesitant{source: every(raw, 7)}, size)
 		check("with its end", &eager{raw}, size)
 	}
-	for at := 1; at < len(raw); at += 1 + len(raw)/2000 {
+	for at := 1; at < len(raw); at += 1 + len(raw)/400 { // at every place of what is not long
 		check(fmt.Sprintf("split at %d", at), splitAt(raw, at), 64+at%40)
 	}
 }

@@ -18,15 +18,15 @@ var (
 )
 
 // ReadRequest reads the head of a request. Its errors are io.EOF before the first byte, io.ErrUnexpectedEOF within the head,
-// *Error, after which nothing more can be read, and those of the source. After a timeout of the source it may be called
-// again, and goes on.
+// *Error, after which nothing more can be read and head holds what was understood, and those of the source. After a timeout
+// of the source it may be called again, and goes on.
 func (r *Reader) ReadRequest(head *message.Head, limits Limits) (Framing, error) {
 	r.answers = false
+	head.Reset()
 	n, err := r.awaitHead(&limits, true)
 	if err != nil {
 		return Framing{}, err
 	}
-	head.Reset()
 	section := head.Store(r.unread()[:n])
 	r.start += n
 	framing, refusal := r.parseRequest(head, section, &limits)

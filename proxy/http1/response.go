@@ -17,6 +17,7 @@ var (
 // ReadRequest; the Status of every *Error is 502.
 func (r *Reader) ReadResponse(head *message.Head, method string, limits Limits) (Framing, error) {
 	r.answers = true
+	head.Reset()
 	n, err := r.awaitHead(&limits, false)
 	if err != nil {
 		if refusal, refused := err.(*Error); refused { //nolint:errorlint // awaitHead does not wrap it
@@ -24,7 +25,6 @@ func (r *Reader) ReadResponse(head *message.Head, method string, limits Limits) 
 		}
 		return Framing{}, err
 	}
-	head.Reset()
 	section := head.Store(r.unread()[:n])
 	r.start += n
 	framing, refusal := parseResponse(head, section, method, &limits)

@@ -9,10 +9,14 @@ import (
 
 // AppendRequest appends the head of a request. A Length above 0 is announced, 0 only for methods that usually bring content;
 // Unknown content is to be sent in chunks. Whatever the head holds, the result is one well-formed head: a byte that cannot
-// stand in a target is escaped, one that cannot stand in a value becomes a space, a field whose name is none is left out.
+// stand in a target is escaped, one that cannot stand in a method or a value is replaced, a field whose name is none is left
+// out.
 func AppendRequest(dst []byte, head *message.Head) []byte {
-	dst = append(dst, head.Method...)
+	dst = appendMethod(dst, head.Method)
 	dst = append(dst, ' ')
+	if head.Path == "" {
+		dst = append(dst, '/')
+	}
 	dst = appendTarget(dst, head.Path)
 	if head.HasQuery {
 		dst = append(dst, '?')
@@ -167,9 +171,24 @@ func appendValue[T []byte | string](dst []byte, value T) []byte {
 	}
 }
 
+// appendMethod appends a method, as one token whatever it is.
+func appendMethod(dst []byte, method string) []byte {
+	if method == "" {
+		return append(dst, '-')
+	}
+	start := len(dst)
+	dst = append(dst, method...)
+	for i, c := range dst[start:] {
+		if classes[c]&inToken == 0 {
+			dst[start+i] = '-'
+		}
+	}
+	return dst
+}
+
 const hexDigits = "0123456789ABCDEF"
 
-// appendTarget appends a part of a target. What would end it, or the line, is escaped.
+// appendTarget appends a path or a query. What would end it, or the line, is escaped.
 func appendTarget(dst []byte, part string) []byte {
 	for i := range len(part) {
 		if classes[part[i]]&inTarget == 0 {

@@ -33,6 +33,9 @@ func TestRequestsAreWritten(t *testing.T) {
 		{"trailers", func(h *message.Head) { h.Trailers = true }, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n"},
 		{"upgrade", func(h *message.Head) { h.Protocol = "websocket" }, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
 		{"upgrade and trailers", func(h *message.Head) { h.Protocol, h.Trailers = "x", true }, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE, Upgrade\r\nUpgrade: x\r\n\r\n"},
+		{"no target", func(h *message.Head) { h.Path = "" }, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"no method", func(h *message.Head) { h.Method = "" }, "- / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"},
+		{"what would split its method", func(h *message.Head) { h.Method = "A / \r\nB" }, "A-----B / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"},
 		{"what would split it", func(h *message.Head) {
 			h.Path, h.Query, h.HasQuery = "/a b\r\n\x7f#%20", "\x00 HTTP/1.1\r\n", true
 			h.AddNamed("A", "b\r\nC: d\x00\te")
