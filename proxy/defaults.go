@@ -18,7 +18,7 @@ func (c *Config) fillIn() {
 	c.Limits.Streams = cmp.Or(c.Limits.Streams, 128)
 	c.Limits.HeaderBytes = cmp.Or(c.Limits.HeaderBytes, 64<<10)
 	c.Limits.HeaderFields = cmp.Or(c.Limits.HeaderFields, 128)
-	c.Limits.TargetBytes = cmp.Or(c.Limits.TargetBytes, 16<<10)
+	c.Limits.TargetBytes = cmp.Or(c.Limits.TargetBytes, min(16<<10, c.Limits.HeaderBytes))
 	if c.Limits.BodyRate == nil {
 		c.Limits.BodyRate = new(Size(240))
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/portico-web/portico/proxy/guard"
 	"github.com/portico-web/portico/proxy/http1"
 	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/routing"
@@ -95,20 +94,16 @@ func (x *exchange) answer() {
 	if x.route.limit != nil && !x.admit() {
 		return
 	}
-	if limit := int64(x.state.config.Limits.BodyBytes); limit > 0 {
-		if head.Length > limit {
-			x.fail(http.StatusRequestEntityTooLarge, "The request is too large.")
-			return
-		}
-		x.content = limitedBody{x.Stream.Body(), limit}
+	if limit := int64(x.state.config.Limits.BodyBytes); limit > 0 && head.Length > limit {
+		x.fail(http.StatusRequestEntityTooLarge, "The request is too large.")
+		return
 	}
 	x.act()
 }
 
 // act takes away what the route may not learn, and does what the route does.
 func (x *exchange) act() {
-	trusted, underscores := x.trusted, x.route.UnderscoreFields
-	x.Head().DeleteFunc(func(field *message.Field) bool { return guard.FieldDropped(field, trusted, underscores) })
+	x.Head().DeleteFunc(x.withheld)
 	if !x.route.Compress {
 		x.route.act(x)
 		return

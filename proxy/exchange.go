@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"math"
 	"net/netip"
 	"time"
 
@@ -39,7 +40,7 @@ type exchange struct {
 	limited     ratelimit.Result
 
 	out     message.Responder // the exchange itself, or what compresses on the way to it
-	content limitedBody       // the request's content, where it has a limit
+	content content           // of the request
 	sent    forward.Exchange
 
 	refusal string // why the request could not be taken in; "" when it could
@@ -118,24 +119,46 @@ func (x *exchange) context() context.Context {
 	return logging.WithRequestID(telemetry.WithTraceparent(x.Context(), string(x.traceparent)), string(x.requestID))
 }
 
-// Body is the request's content, up to the limit.
+// Body is the request's content, as far as the limit goes, and of its trailer what may reach an upstream.
 func (x *exchange) Body() message.Body {
-	if x.content.Body != nil {
-		return &x.content
+	if x.Head().Length == 0 {
+		return x.Stream.Body()
 	}
-	return x.Stream.Body()
+	if x.content.Body == nil {
+		x.content = content{Body: x.Stream.Body(), left: math.MaxInt64, exchange: x}
+		if limit := int64(x.state.config.Limits.BodyBytes); limit > 0 {
+			x.content.left = limit
+		}
+	}
+	return &x.content
 }
 
-// limitedBody is content that may not be longer than a limit.
-type limitedBody struct {
+// content is a request's content that is counted against a limit.
+type content struct {
 	message.Body
-	left int64
+	exchange *exchange
+	left     int64
+	filtered bool
 }
 
-func (b *limitedBody) Next() ([]byte, error) {
-	content, err := b.Body.Next()
-	if b.left -= int64(len(content)); b.left < 0 {
+func (c *content) Next() ([]byte, error) {
+	next, err := c.Body.Next()
+	if c.left -= int64(len(next)); c.left < 0 {
 		return nil, message.ErrTooLarge
 	}
-	return content, err
+	return next, err
+}
+
+func (c *content) Trailer() *message.Fields {
+	trailer := c.Body.Trailer()
+	if trailer != nil && !c.filtered {
+		c.filtered = true
+		trailer.DeleteFunc(c.exchange.withheld)
+	}
+	return trailer
+}
+
+// withheld tells whether the upstream may not learn a field.
+func (x *exchange) withheld(field *message.Field) bool {
+	return guard.FieldDropped(field, x.trusted, x.route != nil && x.route.UnderscoreFields)
 }

@@ -95,8 +95,8 @@ func TestDangerousRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	e := start(t, site(echo(t), `      - {path: /, upstream: app}`))
 	for request, status := range map[string]string{
-		"TRACE / HTTP/1.1\r\nHost: localhost\r\n":                                         "405",
-		"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n":                           "405",
+		"TRACE / HTTP/1.1\r\nHost: localhost\r\n":                                         "501",
+		"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n":                           "501",
 		"GET /%00 HTTP/1.1\r\nHost: localhost\r\n":                                        "400",
 		"GET / HTTP/1.1\r\nHost: local host\r\n":                                          "400",
 		"GET / HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n":                            "400",
@@ -130,8 +130,10 @@ func TestAQueryStaysWithinTheRequestLine(t *testing.T) {
 	t.Parallel()
 	e := start(t, site(echo(t), `      - {path: /, upstream: app}`))
 	for name, client := range map[string]*http.Client{"2": e.client(true), "3": {Transport: e.http3()}} {
-		got := do(t, client, http.MethodGet, "https://localhost/x?a b HTTP/1.1", nil, "")
-		if sent := got.seen(t); sent.URI != "/x?a%20b%20HTTP/1.1" {
+		if got := do(t, client, http.MethodGet, "https://localhost/x?a b HTTP/1.1", nil, ""); got.StatusCode != http.StatusBadRequest {
+			t.Errorf("HTTP/%s: %d %s", name, got.StatusCode, got.body)
+		}
+		if sent := do(t, client, http.MethodGet, "https://localhost/x?a<b", nil, "").seen(t); sent.URI != "/x?a%3Cb" {
 			t.Errorf("HTTP/%s: the upstream saw %s", name, sent.URI)
 		}
 	}
