@@ -173,7 +173,7 @@ func (a *adapted) Answer(head *message.Head) error {
 func (a *adapted) writeHead(head *message.Head, status int) {
 	header := a.w.Header()
 	fill(header, &head.Fields)
-	if head.Length > 0 && status != http.StatusNoContent || head.Length == 0 && !message.Bodiless(status) {
+	if head.Length >= 0 && !message.Bodiless(status) { // in a 304 it would puzzle clients that miss the content then
 		header["Content-Length"] = []string{strconv.FormatInt(head.Length, 10)}
 	}
 	if _, dated := header["Date"]; !dated {

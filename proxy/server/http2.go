@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -59,15 +60,26 @@ func (c *conn) serveHTTP2() {
 	if !c.become(resting, time.Now()) {
 		return
 	}
-	c.socket.ReadBy(time.Time{})
+	if !c.readPreface() {
+		return
+	}
 	state := c.secure.ConnectionState()
 	c.state = &state
 	h := c.server.http2
-	h.codec.ServeConn(c.secure, &http2.ServeConnOpts{Context: c.server.base, BaseConfig: h.base, Handler: c}) //nolint:staticcheck // see http2Codec
+	h.codec.ServeConn(c.secure, &http2.ServeConnOpts{Context: c.server.base, BaseConfig: h.base, Handler: c, SawClientPreface: true}) //nolint:staticcheck // see http2Codec
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.handling.Wait()
+}
+
+// readPreface reads what every client says first (RFC 9113 section 3.4). The codec would wait for it for a time of its own.
+func (c *conn) readPreface() bool {
+	var preface [len(http2.ClientPreface)]byte
+	c.socket.ReadWithin(time.Now(), c.server.settings.ReadHeaderTimeout)
+	_, err := io.ReadFull(c.secure, preface[:])
+	c.socket.ReadBy(time.Time{})
+	return err == nil && string(preface[:]) == http2.ClientPreface
 }
 
 // ServeHTTP serves one stream of HTTP/2.

@@ -36,6 +36,7 @@ type edge struct {
 	listeners *server.Listeners
 	plain     string
 	secure    string
+	http3     bool
 	stop      func() // ends it, and waits
 	cancel    context.CancelFunc
 	stopped   chan error
@@ -84,7 +85,7 @@ func start(t testing.TB, o options) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &edge{t: t, listeners: listeners, stopped: make(chan error, 1), log: &logs{}}
+	e := &edge{t: t, listeners: listeners, http3: o.settings.HTTP3, stopped: make(chan error, 1), log: &logs{}}
 	if addr := listeners.HTTP(); addr != nil {
 		e.plain = addr.String()
 	}
@@ -260,3 +261,5 @@ func echo(stream message.Stream) {
 	}
 	reply(stream, 200, stream.Head().Method+" "+stream.Head().Target()+" "+got)
 }
+
+func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReader(conn) }

@@ -89,6 +89,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	case failure = <-failures:
 	}
 	stopAccepting()
+	s.draining.Store(true) // from here on answers announce the end
 	stopping()
 	if l.http != nil {
 		_ = l.http.Close()
@@ -121,7 +122,6 @@ func newServer(base context.Context, settings Settings, handlers Handlers, log *
 
 // drain lets what is in flight come to its end, for at most so long.
 func (s *server) drain(patience time.Duration, quic *http3Codec, cutOff context.CancelFunc) {
-	s.draining.Store(true)
 	deadline, cancel := context.WithTimeout(s.base, patience)
 	defer cancel()
 	if s.http2 != nil {

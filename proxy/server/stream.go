@@ -234,8 +234,8 @@ func (s *stream) Abort() {
 	if s.answered && !s.ended {
 		_ = s.flush()
 	}
-	if s.untilClose && s.conn.secure == nil {
-		s.conn.socket.Reset() // an end is all that would tell a whole answer from a part
+	if s.untilClose {
+		s.conn.socket.Reset() // an end would make the part pass for the whole, also to most of TLS's clients
 		return
 	}
 	_ = s.conn.socket.Close() // without close_notify

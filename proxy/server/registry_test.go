@@ -1,0 +1,82 @@
+package server_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/server"
+)
+
+func TestAtTheBoundIdleConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
+	settings := server.Settings{HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", HTTP3: true, Connections: 2}
+	arrived, proceed := make(chan bool, 1), make(chan struct{})
+	e := start(t, options{settings: settings, handler: func(stream message.Stream) {
+		if stream.Head().Path == "/slow" {
+			arrived <- true
+			<-proceed
+		}
+		reply(stream, 200, "ok")
+	}})
+	active := e.dial(false).send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+	within(t, arrived, "the slow request")
+	for range 3 {
+		idle := e.dial(false)
+		idle.send(get).expect(200, "ok")
+		next := e.dial(true)
+		next.send(get).expect(200, "ok")
+		idle.ended() // for the next one's sake
+	}
+	for version, client := range e.codecs() {
+		if _, content := fetch(t, client, newRequest("GET", "/", nil)); content != "ok" {
+			t.Errorf("%s: %q", version, content)
+		}
+	}
+	close(proceed)
+	active.expect(200, "ok")
+}
+
+func TestAtTheBoundOfBusyConnectionsOthersWait(t *testing.T) {
+	t.Parallel()
+	arrived, proceed := make(chan bool, 1), make(chan struct{})
+	e := start(t, options{settings: server.Settings{HTTP: "127.0.0.1:0", Connections: 1}, handler: func(stream message.Stream) {
+		arrived <- true
+		<-proceed
+		reply(stream, 200, "ok")
+	}})
+	first := e.dial(false).send(get)
+	within(t, arrived, "the first request")
+	second := e.dial(false).send(get)
+	_ = second.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, errTimeout) {
+		t.Errorf("the second request was not kept waiting: %v", err)
+	}
+	_ = second.SetDeadline(time.Now().Add(soon))
+	close(proceed)
+	first.expect(200, "ok")
+	within(t, arrived, "the second request")
+	second.expect(200, "ok")
+}
+
+func TestAConnectionThatWaitsForRoomEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	arrived, proceed := make(chan bool, 1), make(chan struct{})
+	e := start(t, options{settings: server.Settings{HTTP: "127.0.0.1:0", Connections: 1}, handler: func(stream message.Stream) {
+		arrived <- true
+		<-proceed
+		reply(stream, 200, "ok")
+	}})
+	first := e.dial(false).send(get)
+	within(t, arrived, "the first request")
+	second := e.dial(false).send(get)
+	e.cancel()
+	if _, err := http.ReadResponse(second.reader, nil); err == nil || errors.Is(err, errTimeout) {
+		t.Errorf("the connection without room: %v", err)
+	}
+	close(proceed)
+	first.expect(200, "ok")
+	e.stop()
+}
