@@ -108,11 +108,16 @@ func (c *client) saw() []string {
 // await waits for an event.
 func (c *client) await(event string) {
 	c.t.Helper()
-	for timeout := time.After(10 * time.Second); !slices.Contains(c.saw(), event); {
+	c.until(event, func(events []string) bool { return slices.Contains(events, event) })
+}
+
+func (c *client) until(what string, happened func(events []string) bool) {
+	c.t.Helper()
+	for timeout := time.After(10 * time.Second); !happened(c.saw()); {
 		select {
 		case <-c.news:
 		case <-timeout:
-			c.t.Fatalf("no %q in %q", event, c.saw())
+			c.t.Fatalf("no %q in %q", what, c.saw())
 		}
 	}
 }
@@ -188,6 +193,7 @@ type content struct {
 	trailer     *message.Fields
 	interrupted bool
 	read        bool
+	hidden      bool // it has arrived, but nobody can know
 }
 
 func newContent() *content {
@@ -234,6 +240,9 @@ func (c *content) Next() ([]byte, error) {
 func (c *content) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hidden {
+		return 0
+	}
 	return len(strings.Join(c.rest, ""))
 }
 
@@ -254,4 +263,27 @@ func (c *content) wasRead() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.read
+}
+
+// awaitFlushed waits until the head, and so many pieces of content, were flushed.
+func (c *client) awaitFlushed(pieces int) {
+	c.t.Helper()
+	c.until(fmt.Sprint("flush after piece ", pieces), func(events []string) bool {
+		last := -1
+		for i, event := range events {
+			if event == "flush" {
+				last = i
+			}
+		}
+		if last < 0 {
+			return false
+		}
+		written := 0
+		for _, event := range events[:last] {
+			if strings.HasPrefix(event, "+") {
+				written++
+			}
+		}
+		return written >= pieces
+	})
 }

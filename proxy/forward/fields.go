@@ -3,6 +3,7 @@ package forward
 import (
 	"bytes"
 
+	"github.com/portico-web/portico/proxy/guard"
 	"github.com/portico-web/portico/proxy/message"
 )
 
@@ -27,7 +28,7 @@ func cleanTrailer(trailer *message.Fields) *message.Fields {
 	trailer.DeleteFunc(func(field *message.Field) bool {
 		switch field.ID {
 		case message.Other:
-			return bytes.IndexByte(field.Name, '_') >= 0
+			return guard.FieldDropped(field, false, false)
 		case message.AltSvc, message.Authorization, message.Connection, message.ContentEncoding, message.ContentLength,
 			message.ContentRange, message.ContentType, message.Cookie, message.Expect, message.Forwarded, message.Host,
 			message.HTTP2Settings, message.KeepAlive, message.Proxy, message.ProxyAuthenticate, message.ProxyAuthorization,

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -73,7 +74,7 @@ func (p *puller) Read(into []byte) (int, error) {
 
 func (p *puller) next() error {
 	if len(p.along) > 0 {
-		p.end(nil)
+		p.end(nil, nil)
 		return io.EOF
 	}
 	p.taken.Store(true)
@@ -82,8 +83,11 @@ func (p *puller) next() error {
 	case err == nil:
 		p.rest = content
 		return nil
+	case errors.Is(err, message.ErrInterrupted): // by release
+		p.end(nil, net.ErrClosed)
+		return net.ErrClosed
 	case err != io.EOF: //nolint:errorlint // a Body's end is io.EOF itself
-		p.end(err)
+		p.end(err, nil)
 		p.interrupt()
 		return err
 	}
@@ -92,13 +96,13 @@ func (p *puller) next() error {
 			p.trailer.Add(string(field.Name), string(field.Value))
 		}
 	}
-	p.end(nil)
+	p.end(nil, nil)
 	return io.EOF
 }
 
-func (p *pull) end(clientErr error) {
+func (p *pull) end(clientErr, err error) {
 	if !p.ended {
-		p.ended, p.clientErr = true, clientErr
+		p.ended, p.clientErr, p.err = true, clientErr, err
 		close(p.done)
 	}
 }

@@ -66,18 +66,17 @@ func (p *push) sendChunks() {
 	defer chunk.free()
 	for {
 		content, err := p.body.Next()
+		ended := err == io.EOF
 		switch {
+		case ended:
+			chunk.bytes = http1.AppendLastChunk(chunk.bytes[:0], cleanTrailer(p.body.Trailer()))
 		case err == nil:
 			chunk.bytes = http1.AppendChunk(chunk.bytes[:0], content)
-		case err == io.EOF: //nolint:errorlint // a Body's end is io.EOF itself
-			chunk.bytes = http1.AppendLastChunk(chunk.bytes[:0], cleanTrailer(p.body.Trailer()))
-			_, p.err = p.conn.Write(chunk.bytes)
-			return
 		default:
 			p.clientErr = err
 			return
 		}
-		if _, p.err = p.conn.Write(chunk.bytes); p.err != nil {
+		if _, p.err = p.conn.Write(chunk.bytes); p.err != nil || ended {
 			return
 		}
 	}

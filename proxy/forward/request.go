@@ -48,7 +48,7 @@ func (x *exchange) compose() error {
 	x.along = len(x.request)
 	length := x.head.Length
 	x.whole = length == 0
-	if length <= 0 || x.head.Expect || int64(x.body.Buffered()) < length {
+	if length <= 0 || length > maxAlong || x.head.Expect || int64(x.body.Buffered()) < length {
 		return nil
 	}
 	for int64(len(x.request)-x.along) < length {
@@ -61,6 +61,9 @@ func (x *exchange) compose() error {
 	x.whole = true
 	return nil
 }
+
+// maxAlong is what systems take from one write without waiting for the other end.
+const maxAlong = 32 << 10
 
 // repeatable tells whether sending the request twice does what sending it once does (RFC 9110 section 9.2.2).
 func (x *exchange) repeatable() bool {

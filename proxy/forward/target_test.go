@@ -29,6 +29,7 @@ type target struct {
 type peer struct {
 	net.Conn
 	*bufio.Reader
+	raw    net.Conn // below TLS
 	target *target
 	number int64 // counted from 1
 }
@@ -66,7 +67,7 @@ func serveOver(t testing.TB, scheme string, config *tls.Config, serves func(*pee
 				if config != nil {
 					over = tls.Server(connection, config)
 				}
-				serves(&peer{Conn: over, Reader: bufio.NewReader(over), target: up, number: number})
+				serves(&peer{Conn: over, Reader: bufio.NewReader(over), raw: connection, target: up, number: number})
 			})
 		}
 	})
@@ -136,10 +137,8 @@ func (p *peer) say(text string) { _, _ = io.WriteString(p.Conn, text) }
 
 // reset breaks the connection.
 func (p *peer) reset() {
-	if tcp, ok := p.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = p.Conn.Close()
+	_ = p.raw.(*net.TCPConn).SetLinger(0)
+	_ = p.raw.Close()
 }
 
 // untilClosed waits until the other end closes.

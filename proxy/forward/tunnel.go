@@ -110,7 +110,7 @@ func copyAll(to io.Writer, from io.Reader) error {
 			}
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // an end is io.EOF itself
+		case err == io.EOF:
 			return nil
 		case err != nil:
 			return err

@@ -24,8 +24,11 @@ type (
 var ErrHTTP1 = errors.New("the target speaks HTTP/1.1 again")
 
 const (
-	// pingAfter is how long an HTTP/2 connection with requests may be silent before the other end is asked for a sign of life.
-	pingAfter = 30 * time.Second
+	// pingAfter is how long an HTTP/2 connection may be silent before the other end is asked for a sign of life. Servers of
+	// gRPC close connections on which they are asked more often than every five minutes.
+	pingAfter = 6 * time.Minute
+	// streamBuffer bounds how much of an answer is held for a client that is slower than the target.
+	streamBuffer = 512 << 10
 	// maxHeadBytes bounds the head of an answer, and its trailers.
 	maxHeadBytes = 256 << 10
 )
@@ -59,12 +62,20 @@ type dialing struct {
 	err  error
 }
 
-func (m *multiplexed) init(target *Target) {
+func (m *multiplexed) init(target *Target) error {
 	m.target = target
-	m.transport = &codec{ //nolint:staticcheck // as above
-		ConnPool: m, AllowHTTP: true, DisableCompression: true, MaxHeaderListSize: maxHeadBytes,
-		IdleConnTimeout: idleTimeout, ReadIdleTimeout: pingAfter, WriteByteTimeout: target.writeTimeout,
+	settings := &http.Transport{
+		DisableCompression: true, IdleConnTimeout: idleTimeout, HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: pingAfter, WriteByteTimeout: target.writeTimeout,
+		},
 	}
+	var err error
+	if m.transport, err = http2.ConfigureTransports(settings); err != nil { //nolint:staticcheck // as above
+		return err
+	}
+	m.transport.ConnPool, m.transport.AllowHTTP = m, true //nolint:staticcheck // as above
+	m.transport.MaxHeaderListSize = maxHeadBytes          //nolint:staticcheck // as above
+	return nil
 }
 
 // GetClientConn implements http2.ClientConnPool.
@@ -80,7 +91,7 @@ func (m *multiplexed) GetClientConn(r *http.Request, _ string) (*clientConn, err
 			mine := &dialing{done: make(chan struct{})}
 			m.dialing = mine
 			m.mu.Unlock()
-			return m.dial(r.Context(), mine)
+			return m.dial(r, mine)
 		}
 		m.mu.Unlock()
 		select {
@@ -95,8 +106,8 @@ func (m *multiplexed) GetClientConn(r *http.Request, _ string) (*clientConn, err
 	}
 }
 
-func (m *multiplexed) dial(ctx context.Context, mine *dialing) (c *clientConn, err error) {
-	connection, err := m.connect(ctx)
+func (m *multiplexed) dial(r *http.Request, mine *dialing) (c *clientConn, err error) {
+	connection, err := m.connect(r.Context())
 	if err == nil {
 		c, err = m.client(connection)
 	}
@@ -104,7 +115,10 @@ func (m *multiplexed) dial(ctx context.Context, mine *dialing) (c *clientConn, e
 	defer m.mu.Unlock()
 	if err == nil {
 		c.ReserveNewRequest()
-		m.add(c)
+		m.connections = append(m.connections, c)
+	}
+	if m.closed {
+		r.Close, m.connections = true, nil // c ends with the request
 	}
 	m.dialing, mine.err = nil, err
 	close(mine.done)
@@ -150,17 +164,8 @@ func (m *multiplexed) adopt(connection *tls.Conn) error {
 		_ = c.Close()
 		return nil
 	}
-	m.add(c)
-	return nil
-}
-
-// add takes c into the pool; when that is closed, c ends with the request that it is for.
-func (m *multiplexed) add(c *clientConn) {
-	if m.closed {
-		c.SetDoNotReuse()
-		return
-	}
 	m.connections = append(m.connections, c)
+	return nil
 }
 
 // reserve finds a connection that can take a request, and sets a place on it aside.
@@ -186,15 +191,12 @@ func (m *multiplexed) close() {
 	m.closed = true
 	closing := m.connections
 	m.connections = nil
-	var idle []*clientConn
-	for _, c := range closing {
-		c.SetDoNotReuse()
-		if state := c.State(); state.StreamsActive+state.StreamsReserved+state.StreamsPending == 0 {
-			idle = append(idle, c)
-		}
-	}
 	m.mu.Unlock()
-	for _, c := range idle {
-		_ = c.Close()
+	for _, c := range closing {
+		if state := c.State(); state.StreamsActive+state.StreamsReserved+state.StreamsPending == 0 {
+			_ = c.Close()
+			continue
+		}
+		go func() { _ = c.Shutdown(context.Background()) }() // waits as long as requests do
 	}
 }

@@ -61,11 +61,11 @@ type Pool struct {
 func New(settings Settings, log *slog.Logger) (*Pool, error) {
 	p := &Pool{settings: settings, log: log}
 	for _, text := range settings.Targets {
-		address, err := ParseTarget(text)
+		target, err := newTarget(text, p.ResponseTimeout())
 		if err != nil {
 			return nil, err
 		}
-		p.targets = append(p.targets, newTarget(address, p.ResponseTimeout()))
+		p.targets = append(p.targets, target)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
@@ -119,7 +119,6 @@ func (p *Pool) Targets() []*Target { return p.targets }
 // Pick chooses the target for a request, other than the ones already tried, and counts the request as its own until
 // Release. A target that just refused a connection is chosen only when no other is left.
 func (p *Pool) Pick(tried []*Target) (*Target, error) {
-	now := time.Now().UnixNano()
 	start := p.next.Add(1) - 1
 	var best *Target
 	bestAvoided := false
@@ -128,7 +127,7 @@ func (p *Pool) Pick(tried []*Target) (*Target, error) {
 		if !target.Healthy() || slices.Contains(tried, target) {
 			continue
 		}
-		avoided := target.avoidUntil.Load() > now
+		avoided := target.avoided()
 		switch {
 		case best == nil, bestAvoided && !avoided:
 		case avoided && !bestAvoided, !p.settings.LeastConn, target.Active() >= best.Active():

@@ -61,11 +61,14 @@ type Target struct {
 	http2         multiplexed
 }
 
-func newTarget(address Address, writeTimeout time.Duration) *Target {
+func newTarget(text string, writeTimeout time.Duration) (*Target, error) {
+	address, err := ParseTarget(text)
+	if err != nil {
+		return nil, err
+	}
 	t := &Target{Address: address, writeTimeout: writeTimeout}
 	t.config, t.upgradeConfig = configs(address)
-	t.http2.init(t)
-	return t
+	return t, t.http2.init(t)
 }
 
 // Healthy is what the last probes found; a target that is not probed counts as healthy.
@@ -73,6 +76,12 @@ func (t *Target) Healthy() bool { return !t.down.Load() }
 
 // Active is how many requests the target is working on.
 func (t *Target) Active() int64 { return t.active.Load() }
+
+// avoided tells whether the target refused a connection just now.
+func (t *Target) avoided() bool {
+	until := t.avoidUntil.Load()
+	return until != 0 && until > time.Now().UnixNano()
+}
 
 // Refused notes that the target did not take a connection.
 func (t *Target) Refused() { t.avoidUntil.Store(time.Now().Add(avoid).UnixNano()) }
