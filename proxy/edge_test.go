@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // edge is a running Proxy on ports of its own, which ends with the test.
 type edge struct {
 	*proxy.Proxy
-	t      *testing.T
+	t      testing.TB
 	data   string
 	config string // the configuration's file
 	log    *buffer
@@ -49,7 +49,7 @@ type edge struct {
 }
 
 // start runs an edge of this configuration. Its listen addresses are replaced by free ports.
-func start(t *testing.T, yaml string) *edge {
+func start(t testing.TB, yaml string) *edge {
 	t.Helper()
 	data := t.TempDir()
 	config := filepath.Join(data, "proxy.yaml")
@@ -57,7 +57,7 @@ func start(t *testing.T, yaml string) *edge {
 	return startFrom(t, config, data)
 }
 
-func startFrom(t *testing.T, config, data string) *edge {
+func startFrom(t testing.TB, config, data string) *edge {
 	t.Helper()
 	e := &edge{t: t, data: data, config: config, log: &buffer{}}
 	cfg, err := proxy.Load(config, noVariables)
@@ -68,7 +68,7 @@ func startFrom(t *testing.T, config, data string) *edge {
 }
 
 // launch runs an edge with these options until the test ends.
-func launch(t *testing.T, e *edge, cfg *proxy.Config, set proxy.Options) *edge {
+func launch(t testing.TB, e *edge, cfg *proxy.Config, set proxy.Options) *edge {
 	t.Helper()
 	var err error
 	if e.Proxy, err = proxy.New(cfg, set); err != nil {
@@ -98,7 +98,7 @@ func launch(t *testing.T, e *edge, cfg *proxy.Config, set proxy.Options) *edge {
 	return e
 }
 
-func options(t *testing.T, e *edge) proxy.Options {
+func options(t testing.TB, e *edge) proxy.Options {
 	t.Helper()
 	log, err := logging.New(e.log, "info", "json")
 	if err != nil {
@@ -171,7 +171,7 @@ type answer struct {
 	body string
 }
 
-func do(t *testing.T, client *http.Client, method, url string, header http.Header, body string) answer {
+func do(t testing.TB, client *http.Client, method, url string, header http.Header, body string) answer {
 	t.Helper()
 	got, err := try(t.Context(), client, method, url, header, body)
 	if err != nil {
@@ -278,7 +278,7 @@ func (a answer) seen(t *testing.T) seen {
 	return got
 }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)

@@ -93,7 +93,16 @@ func (target *h2target) reset() {
 }
 
 // startQuiet is start with a log that holds nothing but errors, so that it does not count as memory of the edge.
-func startQuiet(t *testing.T, yaml string) *edge {
+func startQuiet(t testing.TB, yaml string) *edge {
+	t.Helper()
+	log := &buffer{}
+	e := startLogging(t, yaml, log, "error")
+	e.log = log
+	return e
+}
+
+// startLogging is start with a log that goes elsewhere.
+func startLogging(t testing.TB, yaml string, to io.Writer, level string) *edge {
 	t.Helper()
 	e := &edge{t: t, data: t.TempDir(), log: &buffer{}}
 	e.config = filepath.Join(e.data, "proxy.yaml")
@@ -103,7 +112,7 @@ func startQuiet(t *testing.T, yaml string) *edge {
 		t.Fatal(err)
 	}
 	set := options(t, e)
-	if set.Log, err = logging.New(e.log, "error", "json"); err != nil {
+	if set.Log, err = logging.New(to, level, "json"); err != nil {
 		t.Fatal(err)
 	}
 	return launch(t, e, cfg, set)
