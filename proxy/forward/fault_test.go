@@ -1,9 +1,13 @@
 package forward_test
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -382,4 +386,120 @@ func TestAClientThatTakesNothingMoreEndsTheTargetsWork(t *testing.T) {
 		t.Error(err)
 	}
 	<-ended
+}
+
+func TestAClientThatLeavesIsNotDialledFor(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{})
+	up := serve(t, func(p *peer) {
+		p.untilClosed() // and no word of TLS
+		close(closed)
+	})
+	up.address = "https://" + up.address
+	c := ask(t, "GET", "/")
+	done := c.start(to(t, up))
+	c.left.Store(true)
+	if err := within(t, done, patience); failure(t, err) != forward.ClientGone {
+		t.Error(err)
+	}
+	<-closed
+}
+
+func TestATargetThatSpeaksNoTLSIsUnreachable(t *testing.T) {
+	t.Parallel()
+	for name, serves := range map[string]func(*peer){
+		"plain HTTP":    func(p *peer) { p.say(ok); p.untilClosed() },
+		"nothing":       func(*peer) {},
+		"another's key": nil,
+	} {
+		up := serveTLS(t, func(p *peer) { _ = p.Conn.(*tls.Conn).Handshake() })
+		if serves != nil {
+			up = serve(t, serves)
+			up.address = "https://" + up.address
+		} else {
+			up.address = strings.Replace(up.address, "127.0.0.1", "localhost", 1) // which the certificate is not for
+		}
+		c := ask(t, "POST", "/").with("content")
+		if err := c.through(to(t, up)); failure(t, err) != forward.Unreachable || len(c.saw()) > 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAClientThatLeavesEndsAnUploadThatTheTargetDoesNotTake(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	up := serve(t, func(p *peer) {
+		p.head()
+		<-release
+	})
+	c := ask(t, "POST", "/").uploading(message.Unknown)
+	piece := strings.Repeat("x", 1<<20)
+	for range 64 {
+		c.body.send(piece)
+	}
+	done := c.start(to(t, up))
+	c.left.Store(true)
+	err := within(t, done, patience)
+	close(release)
+	if failure(t, err) != forward.ClientGone {
+		t.Error(err)
+	}
+}
+
+// Requests of many clients over connections that break in all ways: each client gets its own answer or none.
+func TestAnswersAreNeverMixedUp(t *testing.T) {
+	t.Parallel()
+	serves := func(p *peer) {
+		for i := 0; ; i++ {
+			head, _ := p.request()
+			if head == "" {
+				return
+			}
+			path := strings.Fields(head)[1]
+			switch (p.number*7 + int64(i)) % 11 {
+			case 3:
+				return
+			case 5:
+				p.reset()
+				return
+			case 7:
+				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path) + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+			case 9:
+				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path)+1, path))
+				return
+			case 10:
+				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(path), path))
+			default:
+				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path))
+			}
+		}
+	}
+	for kind, up := range map[string]*target{"plain": serve(t, serves), "TLS": serveTLS(t, serves)} {
+		f := to(t, up)
+		var whole atomic.Int64
+		var clients sync.WaitGroup
+		for i := range 16 {
+			clients.Go(func() {
+				for j := range 50 {
+					path := fmt.Sprintf("/%d/%d", i, j)
+					c := ask(t, "GET", path)
+					if j%3 == 0 {
+						c = ask(t, "POST", path).with("content")
+					}
+					err := c.through(f)
+					if err == nil && c.answer.String() != path {
+						t.Errorf("%s: %s got %q", kind, path, c.answer.String())
+					}
+					if err == nil {
+						whole.Add(1)
+					}
+				}
+			})
+		}
+		clients.Wait()
+		if whole.Load() < 400 {
+			t.Errorf("%s: only %d of 800 were answered", kind, whole.Load())
+		}
+	}
 }

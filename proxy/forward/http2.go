@@ -186,13 +186,13 @@ func addFields(fields *message.Fields, header http.Header) {
 func (c *call2) ReadWithin(now time.Time, d time.Duration) { c.deadline = now.Add(d) }
 func (c *call2) Interrupt()                                { c.once.Do(func() { close(c.interrupted) }) }
 
-// wait waits for a head or a piece; both are nil when the call has ended.
-func (c *call2) wait() (head *message.Head, piece []byte, err error) {
+// wait waits for a head, or for a piece if pieces is not nil; both are nil when the call has ended.
+func (c *call2) wait(pieces <-chan []byte) (head *message.Head, piece []byte, err error) {
 	timer := time.NewTimer(time.Until(c.deadline))
 	defer timer.Stop()
 	select {
 	case head = <-c.heads:
-	case piece = <-c.pieces:
+	case piece = <-pieces:
 	case <-c.interrupted:
 		err = socket.ErrInterrupted
 	case <-timer.C:
@@ -209,7 +209,7 @@ func (c *call2) wait() (head *message.Head, piece []byte, err error) {
 }
 
 func (c *call2) readHead(head *message.Head, _ string) error {
-	next, _, err := c.wait()
+	next, _, err := c.wait(nil)
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (c *call2) Next() ([]byte, error) {
 		c.last = nil
 	}
 	if c.next == nil && !c.ended {
-		_, piece, err := c.wait()
+		_, piece, err := c.wait(c.pieces)
 		if err != nil {
 			return nil, err
 		}

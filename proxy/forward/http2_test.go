@@ -330,3 +330,47 @@ func TestAClosedPoolLeavesNoConnectionOfHTTP2(t *testing.T) {
 		// goleak finds the codec's goroutines, if there are any.
 	}
 }
+
+// The first connection breaks at its second request, the next ones do not.
+func TestARequestInHTTP2IsRepeatedOnlyWhenThatIsSafe(t *testing.T) {
+	t.Parallel()
+	for method, times := range map[string]int64{"GET": 2, "POST": 1} {
+		var seen atomic.Int64
+		up := serve(t, func(p *peer) {
+			if p.bytes(len(http2.ClientPreface)) != http2.ClientPreface {
+				return
+			}
+			framer := http2.NewFramer(p.Conn, p.Reader)
+			_ = framer.WriteSettings()
+			requests := 0
+			for {
+				frame, err := framer.ReadFrame()
+				if err != nil {
+					return
+				}
+				if _, begins := frame.(*http2.HeadersFrame); !begins {
+					continue
+				}
+				if requests++; p.number == 1 && requests == 2 {
+					seen.Add(1)
+					return
+				}
+				if p.number > 1 {
+					seen.Add(1)
+				}
+				_ = framer.WriteHeaders(http2.HeadersFrameParam{
+					StreamID: frame.Header().StreamID, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true,
+				})
+			}
+		})
+		up.address = "h2c://" + up.address
+		f := to(t, up)
+		if err := ask(t, "GET", "/").through(f); err != nil {
+			t.Fatal(err)
+		}
+		err := ask(t, method, "/").through(f)
+		if seen.Load() != times || times == 2 && err != nil || times == 1 && failure(t, err) != forward.Unreachable {
+			t.Errorf("%s: it arrives %d times, %v", method, seen.Load(), err)
+		}
+	}
+}

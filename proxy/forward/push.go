@@ -66,7 +66,7 @@ func (p *push) sendChunks() {
 	defer chunk.free()
 	for {
 		content, err := p.body.Next()
-		ended := err == io.EOF
+		ended := err == io.EOF //nolint:errorlint // a Body's end is io.EOF itself
 		switch {
 		case ended:
 			chunk.bytes = http1.AppendLastChunk(chunk.bytes[:0], cleanTrailer(p.body.Trailer()))

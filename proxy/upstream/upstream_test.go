@@ -46,6 +46,7 @@ func TestTargetsAreRead(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]upstream.Address{
 		"app:8000": {Scheme: "http", Host: "app:8000"}, "https://app:8443": {Scheme: "https", Host: "app:8443"},
+		"h2c://app:50051": {Scheme: "h2c", Host: "app:50051"},
 		"http://[::1]:80": {Scheme: "http", Host: "[::1]:80"}, "[2001:db8::1]:80": {Scheme: "http", Host: "[2001:db8::1]:80"},
 	} {
 		if got, err := upstream.ParseTarget(text); err != nil || got != want {
@@ -95,6 +96,7 @@ func TestEqualSettingsMakeEqualPools(t *testing.T) {
 		"targets":   func(s *upstream.Settings) { s.Targets = []string{"b:1"} },
 		"balance":   func(s *upstream.Settings) { s.LeastConn = true },
 		"probe":     func(s *upstream.Settings) { s.Health = &upstream.Probe{Path: "/x", Interval: time.Second} },
+		"timeout":   func(s *upstream.Settings) { s.ResponseTimeout = time.Second },
 		"no probes": func(s *upstream.Settings) { s.Health = nil },
 	} {
 		other := base
