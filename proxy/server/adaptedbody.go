@@ -70,7 +70,7 @@ func (b *adaptedBody) probe() {
 	switch {
 	case err != nil && !isTimeout(err):
 		b.end(err)
-		if n == 0 && err == io.EOF { //nolint:errorlint // the end of content is that very value
+		if n == 0 && errors.Is(b.err, io.EOF) {
 			b.adapted.head.Length = 0
 		}
 	default:

@@ -30,12 +30,13 @@ func both() server.Settings {
 // codecs are clients of the versions whose codecs are adapted.
 func (e *edge) codecs() map[string]*http.Client {
 	clients := map[string]*http.Client{}
-	two := &http2.Transport{
-		DialTLSContext: func(ctx context.Context, network, _ string, _ *tls.Config) (net.Conn, error) {
+	two := &http.Transport{
+		DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&tls.Dialer{Config: clientTLS("h2")}).DialContext(ctx, network, e.secure)
 		},
-		DisableCompression: true,
+		Protocols: new(http.Protocols), DisableCompression: true,
 	}
+	two.Protocols.SetHTTP2(true)
 	e.t.Cleanup(two.CloseIdleConnections)
 	clients["HTTP/2.0"] = &http.Client{Transport: two, Timeout: 3 * soon}
 	if e.http3 {
@@ -561,7 +562,7 @@ func TestWebSocketsOverHTTP3(t *testing.T) {
 		t.Fatal(err)
 	}
 	three := (&http3.Transport{}).NewClientConn(connection)
-	defer connection.CloseWithError(0, "")
+	defer func() { _ = connection.CloseWithError(0, "") }()
 	stream, err := three.OpenRequestStream(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -19,9 +19,9 @@ import (
 const (
 	readBuffer     = 16 << 10
 	mostHandshake  = 10 * time.Second
-	idleTick       = time.Second // after which an idle connection gives back what it holds
-	lastCall       = time.Second // for what is on its way when the server drains
-	staleHandshake = time.Second // after which a handshake makes room for other connections
+	idleTick       = 100 * time.Millisecond // after which an idle connection gives back what it holds
+	lastCall       = time.Second            // for what is on its way when the server drains
+	staleHandshake = time.Second            // after which a handshake makes room for other connections
 )
 
 // phase is what a connection does.
@@ -73,17 +73,16 @@ func (s *server) open(ctx context.Context, accepted *net.TCPConn, secure bool) {
 		c.peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	}
 	wrapped.WriteWithin(s.settings.StallTimeout)
+	serve := c.serveHTTP1
+	if secure {
+		c.secure = tls.Server(wrapped, s.tls)
+		c.wire, c.handler, serve = c.secure, s.handlers.Secure, c.shakeHands
+	}
 	if !s.registry.enter(ctx, c) {
 		_ = wrapped.Close()
 		return
 	}
-	if secure {
-		c.secure = tls.Server(wrapped, s.tls)
-		c.wire, c.handler = c.secure, s.handlers.Secure
-		s.connections.Go(c.shakeHands)
-		return
-	}
-	s.connections.Go(c.serveHTTP1)
+	s.connections.Go(serve)
 }
 
 // shakeHands does the TLS handshake, and hands the connection to a goroutine of the protocol that was negotiated: the

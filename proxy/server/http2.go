@@ -29,17 +29,18 @@ func (s *server) newHTTP2() *http2Codec {
 		base: &http.Server{
 			MaxHeaderBytes:    s.settings.HeaderBytes,
 			ReadHeaderTimeout: s.settings.ReadHeaderTimeout,
+			IdleTimeout:       s.settings.IdleTimeout,
 			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams:          s.settings.Streams,
+				MaxReceiveBufferPerConnection: connectionWindow,
+				MaxReceiveBufferPerStream:     streamWindow,
+				MaxReadFrameSize:              16 << 10,
+				SendPingTimeout:               s.settings.StallTimeout, // so that whoever left without a word is found out
+				PingTimeout:                   s.settings.ReadHeaderTimeout,
+			},
 		},
-		codec: &http2.Server{ //nolint:staticcheck // as above
-			MaxConcurrentStreams:         uint32(s.settings.Streams),
-			IdleTimeout:                  s.settings.IdleTimeout,
-			ReadIdleTimeout:              s.settings.StallTimeout, // then it pings: whoever left without a word is found out
-			PingTimeout:                  s.settings.ReadHeaderTimeout,
-			MaxUploadBufferPerConnection: connectionWindow,
-			MaxUploadBufferPerStream:     streamWindow,
-			MaxReadFrameSize:             16 << 10,
-		},
+		codec: &http2.Server{}, //nolint:staticcheck // as above
 	}
 	if err := http2.ConfigureServer(h.base, h.codec); err != nil { //nolint:staticcheck // it makes Shutdown send GOAWAY
 		s.log.Error("HTTP/2 cannot be set up as it is meant to be", "err", err)

@@ -145,6 +145,6 @@ func (q *quicConn) evict() bool {
 	if _, idle := q.idleSince(); !idle {
 		return false
 	}
-	go q.close() // which waits for the connection's own goroutine
+	q.close()
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -68,6 +69,7 @@ type options struct {
 	drain     time.Duration
 	stopping  func()
 	inherited *server.Inherited
+	tls       *tls.Config
 }
 
 func start(t testing.TB, o options) *edge {
@@ -77,6 +79,9 @@ func start(t testing.TB, o options) *edge {
 	}
 	if o.drain == 0 {
 		o.drain = soon
+	}
+	if o.tls == nil {
+		o.tls = serverTLS()
 	}
 	if o.stopping == nil {
 		o.stopping = func() {}
@@ -94,7 +99,7 @@ func start(t testing.TB, o options) *edge {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
-	handlers := server.Handlers{Plain: o.handler, Secure: o.handler, Refused: o.refused, TLS: serverTLS()}
+	handlers := server.Handlers{Plain: o.handler, Secure: o.handler, Refused: o.refused, TLS: o.tls}
 	log := slog.New(slog.NewTextHandler(e.log, nil))
 	go func() {
 		e.stopped <- listeners.Serve(ctx, handlers, func() time.Duration { return o.drain }, o.stopping, log)
@@ -243,7 +248,7 @@ func content(stream message.Stream) (string, error) {
 	for {
 		piece, err := stream.Body().Next()
 		all = append(all, piece...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return string(all), nil
 		}
 		if err != nil {

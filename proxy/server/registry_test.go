@@ -1,7 +1,10 @@
 package server_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -79,4 +82,40 @@ func TestAConnectionThatWaitsForRoomEndsWithTheServer(t *testing.T) {
 	close(proceed)
 	first.expect(200, "ok")
 	e.stop()
+}
+
+func TestHTTPSWithoutTLSIsAnError(t *testing.T) {
+	t.Parallel()
+	listeners, err := server.Listen(server.Settings{HTTPS: "127.0.0.1:0"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if listeners.Serve(context.Background(), server.Handlers{}, nil, nil, slog.New(slog.DiscardHandler)) == nil {
+		t.Error("no error")
+	}
+}
+
+func TestTheProtocolIsNegotiated(t *testing.T) {
+	t.Parallel()
+	config := serverTLS()
+	config.NextProtos = []string{"h2", "http/1.1", "acme-tls/1"}
+	e := start(t, options{handler: text("ok"), tls: config})
+	for protocol, served := range map[string]bool{"http/1.1": true, "acme-tls/1": false} {
+		conn, err := tls.Dial("tcp", e.secure, clientTLS(protocol))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(soon))
+		c := &client{Conn: conn, t: t, reader: newReader(conn)}
+		if served {
+			c.send(get).expect(200, "ok")
+		} else {
+			c.ended()
+		}
+	}
+	if conn, err := tls.Dial("tcp", e.secure, clientTLS("other")); err == nil {
+		_ = conn.Close()
+		t.Error("an unknown protocol was agreed upon")
+	}
 }

@@ -52,6 +52,9 @@ type server struct {
 // everything that it started has ended. Only a listener that failed is an error.
 func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() time.Duration, stopping func(), log *slog.Logger) error {
 	defer l.Close()
+	if l.https != nil && handlers.TLS == nil {
+		return errors.New("listen.https: there is no configuration of TLS to serve it with")
+	}
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
 	s := newServer(base, l.settings, handlers, log)

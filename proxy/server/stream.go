@@ -234,8 +234,10 @@ func (s *stream) Abort() {
 	if s.answered && !s.ended {
 		_ = s.flush()
 	}
-	if s.untilClose {
-		s.conn.socket.Reset() // an end would make the part pass for the whole, also to most of TLS's clients
+	// An end would make a part pass for the whole where nothing else tells of it, also to most clients of TLS. And for
+	// somebody who stopped reading the system would keep what is still to be sent.
+	if s.untilClose || isTimeout(s.err) {
+		s.conn.socket.Reset()
 		return
 	}
 	_ = s.conn.socket.Close() // without close_notify

@@ -31,8 +31,8 @@ const ahead = time.Second
 // Conn is a TCP connection. One goroutine reads, one writes; Interrupt, Close and the questions may come from any.
 type Conn struct {
 	*net.TCPConn
-	throughReadAndWrite
-	raw syscall.RawConn
+	throughReadAndWrite //nolint:unused // it is there for what it hides
+	raw                 syscall.RawConn
 
 	readBy    time.Time // when a read must have brought something; zero for never
 	readArmed time.Time // the deadline that is set; zero for none
@@ -46,10 +46,10 @@ type Conn struct {
 
 // throughReadAndWrite takes TCPConn's shortcuts for io.Copy away, which would go past Read and Write: two methods of a name at
 // the same depth cancel each other.
-type throughReadAndWrite struct{}
+type throughReadAndWrite struct{} //nolint:unused // it is there for what it hides
 
-func (throughReadAndWrite) ReadFrom() {}
-func (throughReadAndWrite) WriteTo()  {}
+func (throughReadAndWrite) ReadFrom() {} //nolint:unused // as above
+func (throughReadAndWrite) WriteTo()  {} //nolint:unused // as above
 
 // New wraps a connection, which belongs to the Conn from now on.
 func New(connection *net.TCPConn) (*Conn, error) {
