@@ -13,7 +13,7 @@ import (
 
 type compareCommand struct {
 	Modes       []string      `default:"h1,h1-log,h1-64k,h1-new,h2" enum:"h1,h1-log,h1-64k,h1-new,h2,idle,soak" help:"What to measure: ${enum}."`
-	Peers       []string      `default:"nginx,haproxy,caddy" help:"Beside whom: nginx, haproxy, caddy, or \"\" for nobody."`
+	Peers       []string      `default:"nginx,haproxy,caddy" enum:",nginx,haproxy,caddy" help:"Beside whom: nginx, haproxy, caddy, or \"\" for nobody."`
 	Rounds      int           `default:"3" help:"How often, in turn; medians are printed."`
 	Seconds     int           `default:"6" help:"How long each measurement takes."`
 	Connections int           `default:"10000" help:"Connections of mode idle."`
@@ -33,6 +33,9 @@ type bench struct {
 
 // Run measures every mode.
 func (c compareCommand) Run(ctx context.Context) (err error) {
+	if c.Rounds < 1 || c.Seconds < 1 || c.Connections < 1 || c.Requests < 100 {
+		return errors.New("--rounds, --seconds and --connections are at least 1, --requests at least 100")
+	}
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
@@ -41,10 +44,13 @@ func (c compareCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		if err == nil || ctx.Err() != nil {
-			_ = os.RemoveAll(folder)
-		} else {
+		switch {
+		case ctx.Err() != nil:
+			err = errors.Join(errors.New("interrupted"), os.RemoveAll(folder))
+		case err != nil:
 			err = fmt.Errorf("%w (configurations and logs are in %s)", err, folder)
+		default:
+			err = os.RemoveAll(folder)
 		}
 	}()
 	b := &bench{compareCommand: c, report: report{markdown: c.Markdown}}
@@ -82,11 +88,7 @@ func (c compareCommand) lineUp(ctx context.Context, s site) ([]*proxy, error) {
 		if name == "" {
 			continue
 		}
-		found, known := peers[name]
-		if !known {
-			return nil, fmt.Errorf("--peers: %q is not nginx, haproxy or caddy", name)
-		}
-		peer, err := found.find(ctx, name)
+		peer, err := peers[name].find(ctx, name)
 		if errors.Is(err, errMissing) {
 			fmt.Fprintln(os.Stderr, err)
 			continue

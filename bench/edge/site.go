@@ -33,14 +33,12 @@ type site struct {
 }
 
 func newSite(ctx context.Context, folder string) (site, error) {
-	s := site{
-		folder: folder, roots: x509.NewCertPool(),
-		cert: filepath.Join(folder, "cert.pem"), key: filepath.Join(folder, "key.pem"), both: filepath.Join(folder, "both.pem"),
-	}
+	s := site{folder: folder, cert: filepath.Join(folder, "cert.pem"), key: filepath.Join(folder, "key.pem"), both: filepath.Join(folder, "both.pem")}
 	if err := os.Chmod(folder, 0o711); err != nil { // nginx's workers are another user when root starts it
 		return s, err
 	}
-	if err := s.certify(); err != nil {
+	var err error
+	if s.roots, err = s.certify(); err != nil {
 		return s, err
 	}
 	port, err := freePort()
@@ -58,11 +56,11 @@ func newSite(ctx context.Context, folder string) (site, error) {
 
 func (s site) close() { s.backend.stop() }
 
-// certify makes the certificate: self-signed, for localhost.
-func (s site) certify() error {
+// certify makes the certificate, self-signed for localhost, and returns what a client trusts then.
+func (s site) certify() (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
@@ -72,16 +70,17 @@ func (s site) certify() error {
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	s.roots.AppendCertsFromPEM(public)
-	return errors.Join(
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(public)
+	return roots, errors.Join(
 		os.WriteFile(s.cert, public, 0o600),
 		os.WriteFile(s.key, private, 0o600),
 		os.WriteFile(s.both, append(public, private...), 0o600),
