@@ -38,6 +38,9 @@ func asserts(name []byte, trustedPeer, underscores bool) bool {
 		name = bytes.ReplaceAll(name, []byte("_"), []byte("-"))
 		switch known := message.Known(name); known {
 		case message.Other:
+		case message.Connection, message.ContentLength, message.Expect, message.Host, message.HTTP2Settings, message.KeepAlive,
+			message.ProxyConnection, message.TE, message.Trailer, message.TransferEncoding, message.Upgrade, message.XRequestID:
+			return true // what frames a message, or belongs to one connection; or what the edge itself writes
 		default:
 			return FieldDropped(&message.Field{ID: known, Name: name}, trustedPeer, underscores)
 		}
