@@ -190,6 +190,24 @@ func TestEventsComeAtOnceThoughCompressed(t *testing.T) {
 	}
 }
 
+func TestFieldsOfTheUpstreamsConnectionStayThere(t *testing.T) {
+	t.Parallel()
+	app := act(t, func(_ int, a *actor) {
+		for a.request() != nil {
+			_ = a.say(okLine + "Connection: X-Mine, Upgrade\r\nX-Mine: private\r\nKeep-Alive: timeout=private\r\nProxy-Connection: private\r\nUpgrade: h2,h2c\r\nTE: private\r\nAlt-Svc: private\r\n" +
+				"X-Request-ID: private\r\nX-Public: 1\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nX_Own: 2\r\n" + sized("ok"))
+		}
+	})
+	e := lanes(t, false, "", "", app.address)
+	for version, client := range e.clients() {
+		got := do(t, client, "GET", laneURL(0), nil, "")
+		if got.StatusCode != http.StatusOK || got.body != "ok" || got.Header.Get("X-Public") != "1" || fmt.Sprint(got.Header["Set-Cookie"]) != "[a=b c=d]" || got.Header.Get("Date") == "" ||
+			strings.Contains(fmt.Sprint(got.Header), "private") || got.Header.Get("Upgrade") != "" || got.Header.Get("Connection") != "" {
+			t.Errorf("HTTP/%s: %d %q %v", version, got.StatusCode, got.body, got.Header)
+		}
+	}
+}
+
 func TestTrailersPassBothWays(t *testing.T) {
 	t.Parallel()
 	app := act(t, func(_ int, a *actor) {

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -379,7 +380,7 @@ func TestASlowReaderThatReadsGetsAll(t *testing.T) {
 	for {
 		<-ticker.C
 		n, err := connection.Read(piece)
-		if total += n; err == io.EOF {
+		if total += n; errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

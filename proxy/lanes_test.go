@@ -72,7 +72,11 @@ func (e *edge) connect() net.Conn {
 // does not end, or an answer is no answer, the error says so.
 func (e *edge) converse(text string) (answers []answer, err error) {
 	e.t.Helper()
-	connection := e.connect()
+	return converseOver(e.connect(), text)
+}
+
+// converseOver does so over a connection, which it closes.
+func converseOver(connection net.Conn, text string) (answers []answer, err error) {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)

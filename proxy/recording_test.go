@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -241,7 +242,7 @@ func readStrictly(text string) (requests []received, whole bool, err error) {
 				request.body, text, err = rest[:length], rest[length:], nil
 			}
 		}
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return requests, false, nil
 		}
 		if err != nil {

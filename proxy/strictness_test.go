@@ -2,8 +2,10 @@ package proxy_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // strictCase is what a client sends, and what comes of it. Behind everything that is sent follows one more request, for
@@ -255,7 +257,12 @@ func TestHeadsAreTakenOnlyWithinBounds(t *testing.T) {
 		{name: "fields without end", sends: get + strings.Repeat("X: y\r\n", 20000), wants: "431"},
 		{name: "a usual amount", sends: get + strings.Repeat("X: "+strings.Repeat("y", 200)+"\r\n", 60) + "\r\n", wants: "200 200"},
 	})
-	runStrict(t, "limits: {header_bytes: 4KiB}\n", []strictCase{
+	runStrict(t, "limits: {header_bytes: 4KiB, target_bytes: 300, header_fields: 20}\n", []strictCase{
+		{name: "a target below", sends: "GET /000/?" + strings.Repeat("x", 250) + " HTTP/1.1\r\nHost: localhost\r\n\r\n", wants: "200 200"},
+		{name: "a target beyond", sends: "GET /000/?" + strings.Repeat("x", 300) + " HTTP/1.1\r\nHost: localhost\r\n\r\n", wants: "414"},
+		{name: "fields below", sends: get + strings.Repeat("X: y\r\n", 18) + "\r\n", wants: "200 200"},
+		{name: "fields beyond", sends: get + strings.Repeat("X: y\r\n", 20) + "\r\n", wants: "431"},
+		{name: "trailers beyond", sends: post + "Transfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("X: y\r\n", 21) + "\r\n", wants: "400|431", partial: true},
 		{name: "below a bound of one's own", sends: get + "X: " + strings.Repeat("x", 3000) + "\r\n\r\n", wants: "200 200"},
 		{name: "beyond a bound of one's own", sends: get + "X: " + strings.Repeat("x", 5000) + "\r\n\r\n", wants: "431"},
 	})
@@ -324,5 +331,50 @@ func TestARouteMayRefuseEncodedSlashes(t *testing.T) {
 		if answer := e.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, wants) {
 			t.Errorf("%s: no %s in %s", path, wants, answer)
 		}
+	}
+}
+
+func TestARouteMayLetUnderscoresThrough(t *testing.T) {
+	t.Parallel()
+	app := echo(t)
+	e := start(t, site(app, "      - {path: /, upstream: app}\n      - {path: /old/, upstream: app, underscore_fields: true}"))
+	for path, passes := range map[string]bool{"/": false, "/old/": true} {
+		answer := e.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nApi_Key: mine\r\nX_Forwarded_For: forged\r\nX_Real_IP: forged\r\nX-Forwarded_Proto: forged\r\nTrue_Client_IP: forged\r\nContent_Length: 9\r\nTransfer_Encoding: chunked\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 200 ") || strings.Contains(answer, "mine") != passes || strings.Contains(answer, "forged") || strings.Contains(answer, "Content_") || strings.Contains(answer, "Transfer_") {
+			t.Errorf("%s: %s", path, answer)
+		}
+	}
+}
+
+func TestThePortThatRedirectsIsAsStrict(t *testing.T) {
+	t.Parallel()
+	upstream := record(t)
+	e := lanes(t, false, "", "", upstream.address)
+	for sends, wants := range map[string]string{
+		get + "\r\n":           "308 308",
+		post + sized(smuggled): "308 308|308",
+		post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": "400",
+		get + "X : y\r\n\r\n":                                           "400",
+		"GET /000/ HTTP/1.1\nHost: localhost\n\n":                       "400",
+		"GET /000/ HTTP/1.1\r\n\r\n":                                    "400",
+		"GET /000/ HTTP/1.1\r\nHost: a@b\r\n\r\n":                       "400",
+		"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n": "501",
+		"GET /000/ HTTP/3.0\r\nHost: localhost\r\n\r\n":                 "505|400",
+	} {
+		connection, err := net.Dial("tcp", e.Addrs().HTTP.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = connection.SetDeadline(time.Now().Add(patience))
+		answers, err := converseOver(connection, sends+behind)
+		if got := statuses(answers); err != nil || !oneOf(got, wants) {
+			t.Errorf("answers %q (%v), want %s, to %q", got, err, wants, sends)
+		}
+	}
+	if err := e.stop(); err != nil {
+		t.Error(err)
+	}
+	if saw := upstream.wait(t); len(saw) > 0 {
+		t.Errorf("the upstream saw %q", saw)
 	}
 }
