@@ -2,6 +2,8 @@ package forward_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -188,4 +190,45 @@ func streaming(t *testing.T) map[string]*target {
 		p.untilClosed()
 	}
 	return map[string]*target{"plain": serve(t, serves), "TLS": serveTLS(t, serves)}
+}
+
+func TestLargeAnswersPassUnchanged(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 300_000 {
+		fmt.Fprint(&text, i, " ")
+	}
+	large := text.String()
+	sized := func(p *peer) {
+		for p.head() != "" {
+			p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(large), large))
+		}
+	}
+	chunked := func(p *peer) {
+		for p.head() != "" {
+			p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+			for rest, size := large, 1; rest != ""; size = size*3%40_009 + 1 {
+				size = min(size, len(rest))
+				p.say(fmt.Sprintf("%x\r\n%s\r\n", size, rest[:size]))
+				rest = rest[size:]
+			}
+			p.say("0\r\n\r\n")
+		}
+	}
+	multiplexed := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, large) }
+	for kind, up := range map[string]*target{
+		"plain, sized": serve(t, sized), "plain, chunked": serve(t, chunked),
+		"TLS, sized": serveTLS(t, sized), "TLS, chunked": serveTLS(t, chunked), "HTTP/2": serveHTTP2(t, true, multiplexed),
+	} {
+		f := to(t, up)
+		for range 2 {
+			c := ask(t, "GET", "/")
+			if err := c.through(f); err != nil || c.answer.String() != large {
+				t.Errorf("%s: %v, %d bytes of %d", kind, err, c.answer.Len(), len(large))
+			}
+		}
+		if n := up.connections.Load(); n != 1 {
+			t.Errorf("%s: %d connections", kind, n)
+		}
+	}
 }

@@ -195,6 +195,7 @@ func (x *exchange) hangUp() {
 		x.call.hangUp()
 	}
 	x.call, x.upload = nil, nil
+	x.uploaded, x.failedAt = time.Time{}, time.Time{}
 }
 
 // end leaves nothing of the exchange behind, and makes it ready for another.
