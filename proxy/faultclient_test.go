@@ -68,7 +68,7 @@ func TestClientsThatLeaveEndTheUpstreamsWork(t *testing.T) {
 	}
 	e := lanes(t, false, "", "", append(targets, goodActor(t).address)...)
 	abreast(list, func(i int, l *leaving) {
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, leave := context.WithTimeout(t.Context(), patience)
 		defer leave()
 		var body io.Reader = http.NoBody
 		if l.endless {
@@ -92,9 +92,15 @@ func TestClientsThatLeaveEndTheUpstreamsWork(t *testing.T) {
 			}
 			seen <- err
 		}()
-		<-l.began
-		if l.begins {
-			<-answered
+		select {
+		case <-l.began:
+			if l.begins {
+				<-answered
+			}
+		case <-l.ended:
+			t.Errorf("HTTP/%s, %s: the upstream is not asked", l.version, l.name)
+			return
+		case <-ctx.Done():
 		}
 		e.servesOthers(t, len(list))
 		leave()
