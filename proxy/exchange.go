@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"math"
 	"net/netip"
 	"time"
 
@@ -119,16 +118,14 @@ func (x *exchange) context() context.Context {
 	return logging.WithRequestID(telemetry.WithTraceparent(x.Context(), string(x.traceparent)), string(x.requestID))
 }
 
-// Body is the request's content, as far as the limit goes, and of its trailer what may reach an upstream.
+// Body is the request's content, as far as the limit goes.
 func (x *exchange) Body() message.Body {
-	if x.Head().Length == 0 {
+	limit := int64(x.state.config.Limits.BodyBytes)
+	if limit == 0 {
 		return x.Stream.Body()
 	}
 	if x.content.Body == nil {
-		x.content = content{Body: x.Stream.Body(), left: math.MaxInt64, exchange: x}
-		if limit := int64(x.state.config.Limits.BodyBytes); limit > 0 {
-			x.content.left = limit
-		}
+		x.content = content{x.Stream.Body(), limit}
 	}
 	return &x.content
 }
@@ -136,9 +133,7 @@ func (x *exchange) Body() message.Body {
 // content is a request's content that is counted against a limit.
 type content struct {
 	message.Body
-	exchange *exchange
-	left     int64
-	filtered bool
+	left int64
 }
 
 func (c *content) Next() ([]byte, error) {
@@ -147,15 +142,6 @@ func (c *content) Next() ([]byte, error) {
 		return nil, message.ErrTooLarge
 	}
 	return next, err
-}
-
-func (c *content) Trailer() *message.Fields {
-	trailer := c.Body.Trailer()
-	if trailer != nil && !c.filtered {
-		c.filtered = true
-		trailer.DeleteFunc(c.exchange.withheld)
-	}
-	return trailer
 }
 
 // withheld tells whether the upstream may not learn a field.

@@ -75,6 +75,7 @@ type Proxy struct {
 	inFlight  sync.WaitGroup
 	started   atomic.Bool
 	ready     chan struct{}
+	listeners *server.Listeners
 	addrs     Addrs  // set before ready is closed
 	altSvc    string // tells clients of HTTP/3; "" where it is not spoken
 }
@@ -157,6 +158,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.listeners = listeners
 	defer listeners.Close()
 	p.addrs.HTTP, p.addrs.HTTPS = listeners.HTTP(), listeners.HTTPS()
 	if cfg.Listen.HTTP3 && p.addrs.HTTPS != nil {
@@ -230,10 +232,15 @@ func (c *Config) serverSettings() server.Settings {
 	return server.Settings{
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3,
 		HeaderBytes: int(c.Limits.HeaderBytes), TargetBytes: int(c.Limits.TargetBytes), Fields: c.Limits.HeaderFields,
-		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout, StallTimeout: c.Limits.StallTimeout,
-		BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace,
+		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout,
 		Connections: c.Limits.Connections, Streams: c.Limits.Streams,
+		Pace: c.pace(),
 	}
+}
+
+// pace is the part that clients are held to from one request to the next.
+func (c *Config) pace() server.Pace {
+	return server.Pace{StallTimeout: c.Limits.StallTimeout, BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace}
 }
 
 // serveInternal serves the internal port; the function that comes back stops that and waits.

@@ -56,6 +56,7 @@ func (p *Proxy) takeOver(ctx context.Context) error {
 		}
 	}
 	p.current.Store(next)
+	p.listeners.SetPace(cfg.pace())
 	p.showLimiter(next)
 	previous.retire(next)
 	p.metrics.drop(previous.config, cfg)
@@ -77,13 +78,17 @@ func needsRestart(current, next *Config) error {
 		{"tls.email", current.TLS.Email, next.TLS.Email},
 		{"tls.directory", current.TLS.Directory, next.TLS.Directory},
 		{"tls.directory_ca", current.TLS.DirectoryCA, next.TLS.DirectoryCA},
+		{"limits.connections", current.Limits.Connections, next.Limits.Connections},
+		{"limits.streams", current.Limits.Streams, next.Limits.Streams},
+		{"limits.header_bytes", current.Limits.HeaderBytes, next.Limits.HeaderBytes},
+		{"limits.header_fields", current.Limits.HeaderFields, next.Limits.HeaderFields},
+		{"limits.target_bytes", current.Limits.TargetBytes, next.Limits.TargetBytes},
+		{"limits.read_header_timeout", current.Limits.ReadHeaderTimeout, next.Limits.ReadHeaderTimeout},
+		{"limits.idle_timeout", current.Limits.IdleTimeout, next.Limits.IdleTimeout},
 	} {
 		if setting.now != setting.wanted {
 			return fmt.Errorf("%s changed from %v to %v: this one needs a restart", setting.key, setting.now, setting.wanted)
 		}
-	}
-	if current.serverSettings() != next.serverSettings() {
-		return errors.New("a key of limits that holds for connections changed: this one needs a restart")
 	}
 	if current.TLS.Storage != next.TLS.Storage {
 		return errors.New("tls.storage changed: this one needs a restart") // it may hold a password

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -270,5 +271,34 @@ func TestStoppingDoesNotWaitForEver(t *testing.T) {
 	<-began
 	if err := e.stop(); err != nil || !strings.Contains(e.log.String(), "still in flight were cut off") {
 		t.Errorf("%v, log:\n%s", err, e.log)
+	}
+}
+
+func TestAReloadTakesThePaceOfClientsOver(t *testing.T) {
+	t.Parallel()
+	yaml := site(echo(t), `      - {path: /, upstream: app}`)
+	e := start(t, yaml)
+	connection, err := e.dialTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	answers := bufio.NewReader(connection)
+	fmt.Fprint(connection, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	write(t, e.config, "limits: {stall_timeout: 200ms}\n"+yaml)
+	if err := e.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(connection, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nstalls")
+	if response, err = http.ReadResponse(answers, nil); err != nil || response.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("%v, %v", response, err)
+	} else {
+		_ = response.Body.Close()
 	}
 }

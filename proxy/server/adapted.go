@@ -202,7 +202,7 @@ func (a *adapted) Write(content []byte) (int, error) {
 		a.Abort()
 		return 0, errTooMuch
 	}
-	a.writing.start(time.Now(), a.server.settings.StallTimeout)
+	a.writing.start(time.Now(), a.server.pace.Load().StallTimeout)
 	n, err := a.w.Write(content)
 	a.writing.stop()
 	if err != nil {
@@ -218,7 +218,7 @@ func (a *adapted) Flush() error {
 	if !a.answered {
 		return nil
 	}
-	return a.flush(a.server.settings.StallTimeout)
+	return a.flush(a.server.pace.Load().StallTimeout)
 }
 
 func (a *adapted) flush(patience time.Duration) error {
@@ -251,10 +251,10 @@ func (a *adapted) End(trailer *message.Fields) error {
 		}
 	}
 	if a.isHead && a.length == message.Unknown && a.version == message.HTTP3 {
-		return a.flush(a.server.settings.StallTimeout) // or the codec would announce the length that it counted
+		return a.flush(a.server.pace.Load().StallTimeout) // or the codec would announce the length that it counted
 	}
 	if a.written > 0 {
-		_ = a.w.SetWriteDeadline(time.Now().Add(a.server.settings.StallTimeout)) // for what the codec still holds back
+		_ = a.w.SetWriteDeadline(time.Now().Add(a.server.pace.Load().StallTimeout)) // for what the codec still holds back
 	}
 	return a.r.Context().Err()
 }
@@ -267,7 +267,7 @@ func (a *adapted) Abort() {
 	}
 	a.aborted = true
 	if a.answered && !a.Gone() {
-		_ = a.flush(min(a.server.settings.StallTimeout, time.Second))
+		_ = a.flush(min(a.server.pace.Load().StallTimeout, time.Second))
 	}
 }
 
@@ -295,6 +295,6 @@ func (a *adapted) Tunnel(head *message.Head) (message.Tunnel, error) {
 		return nil, fmt.Errorf("writing the answer: %w", err)
 	}
 	_ = stream.SetReadDeadline(time.Time{})
-	a.tunnelled = &streamTunnel{stream: stream, stall: a.server.settings.StallTimeout}
+	a.tunnelled = &streamTunnel{stream: stream, stall: a.server.pace.Load().StallTimeout}
 	return a.tunnelled, nil
 }

@@ -22,7 +22,7 @@ type adaptedBody struct {
 	adapted     *adapted
 	memory      *content
 	ahead       []byte // read already
-	pace        pace
+	wait        wait
 	reading     watch
 	err         error
 	begun       bool
@@ -32,7 +32,7 @@ type adaptedBody struct {
 
 // open makes the body that of the stream's request; a request that is refused has none.
 func (b *adaptedBody) open(a *adapted, readable bool) {
-	b.adapted, b.pace, b.err, b.begun = a, pace{settings: &a.server.settings}, nil, false
+	b.adapted, b.wait, b.err, b.begun = a, wait{pace: a.server.pace.Load()}, nil, false
 	b.interrupted.Store(false)
 	b.reading.open(func() { _ = a.w.SetReadDeadline(longAgo) })
 	switch {
@@ -74,7 +74,7 @@ func (b *adaptedBody) probe() {
 			b.adapted.head.Length = 0
 		}
 	default:
-		b.pace.came(n, 0)
+		b.wait.came(n, 0)
 	}
 }
 
@@ -95,7 +95,7 @@ func (b *adaptedBody) Next() ([]byte, error) {
 		return next, nil
 	}
 	for b.err == nil {
-		patience := b.pace.patience()
+		patience := b.wait.patience()
 		if patience <= 0 {
 			b.err = message.ErrTooSlow
 			break
@@ -104,7 +104,7 @@ func (b *adaptedBody) Next() ([]byte, error) {
 		b.reading.start(start, patience)
 		n, err := b.adapted.r.Body.Read(b.space())
 		expired := b.reading.stop()
-		b.pace.came(n, time.Since(start))
+		b.wait.came(n, time.Since(start))
 		switch {
 		case err == nil:
 		case b.interrupted.Load():

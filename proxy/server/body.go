@@ -16,7 +16,7 @@ import (
 type body struct {
 	codec       http1.Body
 	conn        *conn
-	pace        pace
+	wait        wait
 	err         error
 	begun       atomic.Bool // Next was called
 	done        atomic.Bool // read to its end
@@ -25,7 +25,7 @@ type body struct {
 
 func (b *body) begin(c *conn, framing http1.Framing) {
 	b.codec.Reset(c.reader, framing, c.server.limits)
-	b.conn, b.pace, b.err = c, pace{settings: &c.server.settings}, nil
+	b.conn, b.wait, b.err = c, wait{pace: c.server.pace.Load()}, nil
 	b.begun.Store(false)
 	b.done.Store(b.codec.Done())
 	b.interrupted.Store(false)
@@ -55,17 +55,17 @@ func (b *body) next() ([]byte, error) {
 	}
 	if b.codec.Buffered() > 0 {
 		content, err := b.codec.Next()
-		b.pace.came(len(content), 0)
+		b.wait.came(len(content), 0)
 		return content, err
 	}
-	patience := b.pace.patience()
+	patience := b.wait.patience()
 	if patience <= 0 {
 		return nil, message.ErrTooSlow
 	}
 	start := time.Now()
 	b.conn.socket.ReadWithin(start, patience)
 	content, err := b.codec.Next()
-	b.pace.came(len(content), time.Since(start))
+	b.wait.came(len(content), time.Since(start))
 	return content, err
 }
 

@@ -38,7 +38,7 @@ func (e *edge) codecs() map[string]*http.Client {
 	}
 	two.Protocols.SetHTTP2(true)
 	e.t.Cleanup(two.CloseIdleConnections)
-	clients["HTTP/2.0"] = &http.Client{Transport: two, Timeout: 3 * soon}
+	clients["HTTP/2.0"] = &http.Client{Transport: two, Timeout: 10 * soon}
 	if e.http3 {
 		three := &http3.Transport{
 			Dial: func(ctx context.Context, _ string, _ *tls.Config, config *quic.Config) (*quic.Conn, error) {
@@ -47,7 +47,7 @@ func (e *edge) codecs() map[string]*http.Client {
 			TLSClientConfig: clientTLS("h3"), DisableCompression: true,
 		}
 		e.t.Cleanup(func() { _ = three.Close() })
-		clients["HTTP/3.0"] = &http.Client{Transport: three, Timeout: 3 * soon}
+		clients["HTTP/3.0"] = &http.Client{Transport: three, Timeout: 10 * soon}
 	}
 	return clients
 }
@@ -290,7 +290,7 @@ func TestCodecsGiveUpSlowContentAndInterruptIt(t *testing.T) {
 	}{
 		"a stall":      {func(s *server.Settings) { s.StallTimeout = 200 * time.Millisecond }, false, message.ErrTooSlow},
 		"a slow rate":  {func(s *server.Settings) { s.BodyRate, s.BodyGrace = 10_000, 200*time.Millisecond }, false, message.ErrTooSlow},
-		"an interrupt": {func(*server.Settings) {}, true, message.ErrInterrupted},
+		"an interrupt": {func(s *server.Settings) { s.StallTimeout = 10 * soon }, true, message.ErrInterrupted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -434,6 +434,22 @@ func TestTheDrainDeadlineCutsCodecsOff(t *testing.T) {
 			t.Errorf("the log does not tell: %s", e.log)
 		}
 	})
+}
+
+func TestDrainingClosesIdleConnectionsOfHTTP3(t *testing.T) {
+	t.Parallel()
+	e := start(t, options{settings: both(), handler: text("ok")})
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	connection, err := quic.DialAddr(ctx, e.secure, clientTLS("h3"), nil) // which knows nothing of GOAWAY
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.stop()
+	within(t, connection.Context().Done(), "the connection to be closed")
+	if strings.Contains(e.log.String(), "cut off") {
+		t.Errorf("something was cut off: %s", e.log)
+	}
 }
 
 // frames is a client of HTTP/2 that sends what it is told.

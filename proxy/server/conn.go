@@ -72,7 +72,7 @@ func (s *server) open(ctx context.Context, accepted *net.TCPConn, secure bool) {
 		peer := remote.AddrPort()
 		c.peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 	}
-	wrapped.WriteWithin(s.settings.StallTimeout)
+	wrapped.WriteWithin(s.pace.Load().StallTimeout)
 	serve := c.serveHTTP1
 	if secure {
 		c.secure = tls.Server(wrapped, s.tls)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,9 +26,7 @@ type Settings struct {
 
 	ReadHeaderTimeout time.Duration // for a TLS handshake, and for a head from its first byte on; 10 s
 	IdleTimeout       time.Duration // between requests; 2 min
-	StallTimeout      time.Duration // for which neither content nor an answer may get on; 30 s
-	BodyRate          int           // bytes a second that a client must keep while its content is awaited; 0 is none
-	BodyGrace         time.Duration // of waiting before BodyRate counts; 5 s
+	Pace
 
 	Connections int // at a time; 20,000
 	Streams     int // of one HTTP/2 or HTTP/3 connection at a time; 128
@@ -39,8 +38,7 @@ func (s Settings) withDefaults() Settings {
 	s.Fields = cmp.Or(s.Fields, 128)
 	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, 10*time.Second)
 	s.IdleTimeout = cmp.Or(s.IdleTimeout, 2*time.Minute)
-	s.StallTimeout = cmp.Or(s.StallTimeout, 30*time.Second)
-	s.BodyGrace = cmp.Or(s.BodyGrace, 5*time.Second)
+	s.Pace = s.Pace.withDefaults()
 	s.Connections = cmp.Or(s.Connections, 20_000)
 	s.Streams = cmp.Or(s.Streams, 128)
 	return s
@@ -53,6 +51,7 @@ func (s *Settings) limits() http1.Limits {
 // Listeners are open sockets, ready to be served. Whoever has them must Serve or Close them.
 type Listeners struct {
 	settings Settings
+	pace     atomic.Pointer[Pace]
 	http     *net.TCPListener
 	https    *net.TCPListener
 	quic     *net.UDPConn
@@ -62,6 +61,7 @@ type Listeners struct {
 // take the place of new ones. inherited may be nil; it belongs to Listen, which closes what it does not use.
 func Listen(settings Settings, inherited *Inherited) (*Listeners, error) {
 	l := &Listeners{settings: settings.withDefaults()}
+	l.SetPace(settings.Pace)
 	defer inherited.Close()
 	var err error
 	if settings.HTTP != "" {

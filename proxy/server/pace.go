@@ -1,29 +1,51 @@
 package server
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
-// pace says how long a client may keep a request's content waiting: each wait is bounded, and on the whole the content must
-// come at a rate, once a time of grace is used up. Only the time counts that is spent waiting for the client.
-type pace struct {
-	settings *Settings
+// Pace is how long clients may keep the server waiting. A member that is zero has the default that stands behind it.
+type Pace struct {
+	StallTimeout time.Duration // for which neither content nor an answer may get on; 30 s
+	BodyRate     int           // bytes a second that a client must keep while its content is awaited; 0 is none
+	BodyGrace    time.Duration // of waiting before BodyRate counts; 5 s
+}
+
+func (p Pace) withDefaults() Pace {
+	p.StallTimeout = cmp.Or(p.StallTimeout, 30*time.Second)
+	p.BodyGrace = cmp.Or(p.BodyGrace, 5*time.Second)
+	return p
+}
+
+// SetPace takes the place of the settings' pace, for requests that begin from now on. It may be called at any time.
+func (l *Listeners) SetPace(pace Pace) {
+	pace = pace.withDefaults()
+	l.pace.Store(&pace)
+}
+
+// wait is how far a client is with a request's content: each wait is bounded, and on the whole the content must come at a
+// rate, once a time of grace is used up. Only the time counts that is spent waiting for the client.
+type wait struct {
+	pace     *Pace
 	waited   time.Duration
 	received int64 // bytes of content
 }
 
 // patience is how long the next wait may take; nothing when the client has fallen behind.
-func (p *pace) patience() time.Duration {
-	patience := p.settings.StallTimeout
-	if p.settings.BodyRate > 0 {
+func (w *wait) patience() time.Duration {
+	patience := w.pace.StallTimeout
+	if w.pace.BodyRate > 0 {
 		// Seconds first: bytes times a second overflow at 9 GB.
-		rate := int64(p.settings.BodyRate)
-		earned := time.Duration(p.received/rate)*time.Second + time.Duration(p.received%rate)*time.Second/time.Duration(rate)
-		patience = min(patience, p.settings.BodyGrace+earned-p.waited)
+		rate := int64(w.pace.BodyRate)
+		earned := time.Duration(w.received/rate)*time.Second + time.Duration(w.received%rate)*time.Second/time.Duration(rate)
+		patience = min(patience, w.pace.BodyGrace+earned-w.waited)
 	}
 	return patience
 }
 
 // came counts content, and for how long it was waited for.
-func (p *pace) came(bytes int, waited time.Duration) {
-	p.received += int64(bytes)
-	p.waited += waited
+func (w *wait) came(bytes int, waited time.Duration) {
+	w.received += int64(bytes)
+	w.waited += waited
 }

@@ -17,7 +17,7 @@ import (
 func impatient() server.Settings {
 	return server.Settings{
 		HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", HTTP3: true,
-		ReadHeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, StallTimeout: 300 * time.Millisecond,
+		ReadHeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, Pace: server.Pace{StallTimeout: 300 * time.Millisecond},
 	}
 }
 
@@ -61,6 +61,19 @@ func TestADribblingHeadIsAnswered408(t *testing.T) {
 	}
 	_ = c.Close()
 	<-done
+}
+
+func TestAHeadMayTakeItsTime(t *testing.T) {
+	t.Parallel()
+	e := start(t, options{handler: text("ok")})
+	c := e.dial(true)
+	for range 2 {
+		for piece := range strings.SplitAfterSeq(get, "\r") {
+			c.send(piece)
+			time.Sleep(150 * time.Millisecond)
+		}
+		c.expect(200, "ok")
+	}
 }
 
 func TestASilentConnectionIsClosedWithoutAnAnswer(t *testing.T) {
@@ -269,7 +282,9 @@ func TestAReaderThatStallsIsCutOff(t *testing.T) {
 func TestAWaitForContentCanBeInterrupted(t *testing.T) {
 	t.Parallel()
 	failed := make(chan error, 1)
-	e := start(t, options{handler: func(stream message.Stream) {
+	settings := impatient()
+	settings.StallTimeout = 10 * soon
+	e := start(t, options{settings: settings, handler: func(stream message.Stream) {
 		reading := make(chan error, 1)
 		begun := make(chan struct{})
 		go func() {

@@ -34,6 +34,7 @@ type Handlers struct {
 // server is what all connections share.
 type server struct {
 	settings Settings
+	pace     *atomic.Pointer[Pace]
 	limits   http1.Limits
 	handlers Handlers
 	log      *slog.Logger
@@ -57,7 +58,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	}
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
-	s := newServer(base, l.settings, handlers, log)
+	s := newServer(base, l.settings, &l.pace, handlers, log)
 
 	accepting, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
@@ -106,8 +107,8 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	return failure
 }
 
-func newServer(base context.Context, settings Settings, handlers Handlers, log *slog.Logger) *server {
-	s := &server{settings: settings, limits: settings.limits(), handlers: handlers, log: log, base: base}
+func newServer(base context.Context, settings Settings, pace *atomic.Pointer[Pace], handlers Handlers, log *slog.Logger) *server {
+	s := &server{settings: settings, pace: pace, limits: settings.limits(), handlers: handlers, log: log, base: base}
 	s.registry.init(settings.Connections)
 	if handlers.TLS != nil {
 		s.tls = handlers.TLS.Clone()

@@ -74,6 +74,7 @@ func (s *stream) begin(framing http1.Framing) {
 	s.length, s.written = 0, 0
 	s.ended, s.tunnelled, s.aborted = false, false, false
 	s.body.begin(c, framing)
+	c.socket.WriteWithin(s.body.wait.pace.StallTimeout)
 }
 
 // finish ends the exchange after the handler has returned; false when the connection is over.
@@ -161,9 +162,11 @@ func (s *stream) Answer(head *message.Head) error {
 }
 
 func (s *stream) writeHead(head *message.Head, isHead bool) {
-	text, chunked := http1.AppendResponse(s.space(), head, http1.Answer{
-		Version: s.head.Version, Head: isHead, Close: s.closing, Date: s.conn.server.clock.date(time.Now()).text,
-	})
+	a := http1.Answer{Version: s.head.Version, Head: isHead, Close: s.closing}
+	if head.Get(message.Date) == nil {
+		a.Date = s.conn.server.clock.date(time.Now()).text
+	}
+	text, chunked := http1.AppendResponse(s.space(), head, a)
 	s.chunked = chunked && !s.bodiless
 	s.hold(text)
 }
