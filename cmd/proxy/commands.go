@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -24,6 +25,10 @@ type configFlag struct {
 }
 
 func (c configFlag) load() (*proxy.Config, error) { return proxy.Load(c.Config, os.LookupEnv) }
+
+// gcPercent lets the heap grow to this many percent of what lives before it is collected: that is a few megabytes, most of
+// them pooled buffers, which each collection throws away. GOGC overrides it, and GOMEMLIMIT bounds it.
+const gcPercent = 400
 
 type runCommand struct {
 	configFlag
@@ -46,6 +51,9 @@ func (c runCommand) Run(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
