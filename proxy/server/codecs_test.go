@@ -58,8 +58,7 @@ func onCodecs(t *testing.T, o options, test func(t *testing.T, e *edge, client *
 		o.settings = both()
 	}
 	for _, version := range []string{"HTTP/2.0", "HTTP/3.0"} {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
+		t.Run(version, func(t *testing.T) { // one after the other: their handlers share channels
 			e := start(t, o)
 			test(t, e, e.codecs()[version], version)
 		})
