@@ -32,6 +32,9 @@ func (x *exchange) awaitAnswer() error {
 		switch status := x.answer.Status; {
 		case status == statusSwitching && (x.head.Protocol == "" || !message.EqualFold(x.answer.Protocol, x.head.Protocol)):
 			return &Failure{BadAnswer, errors.New("the target switches to a protocol that it was not asked for")}
+		case status >= 200 && status <= 299 && x.head.Protocol != "" && x.head.Version != message.HTTP11:
+			// An extended CONNECT takes it for the switch (RFC 8441 section 4).
+			return &Failure{BadAnswer, errors.New("the target answers a wish to switch protocols with success, and does not switch")}
 		case status == statusSwitching, status >= 200 && status <= 999:
 			return nil
 		case status < 100 || status > 999:
@@ -81,6 +84,8 @@ func (x *exchange) tickAwaiting() error {
 			}
 		case u.waiting && now.Sub(x.sentAt) >= continueTimeout:
 			return x.letContinue(&message.Head{Status: statusContinue})
+		case !u.waiting && u.stuck(now, x.forwarder.pool.ResponseTimeout()):
+			return &Failure{TimedOut, errors.New("the target takes no more of the request in time")}
 		}
 		return nil
 	}
@@ -98,7 +103,7 @@ func (x *exchange) tickAwaiting() error {
 }
 
 // uploadFailure is why the waiting for an answer was interrupted.
-func (x *exchange) uploadFailure() error {
+func (x *exchange) uploadFailure() *Failure {
 	<-x.upload.done
 	return clientFailure(x.upload.clientErr)
 }
@@ -173,7 +178,7 @@ func (x *exchange) relayContent(events bool) error {
 		case errors.Is(err, socket.ErrInterrupted) && events && x.forwarder.streams.ended():
 			return nil // a regular end: the client comes again
 		case errors.Is(err, socket.ErrInterrupted):
-			return fmt.Errorf("%w: %w", ErrAborted, x.uploadFailure())
+			return fmt.Errorf("%w: %w", ErrAborted, x.uploadFailure().Err)
 		default:
 			return fmt.Errorf("%w: %w", ErrAborted, err)
 		}

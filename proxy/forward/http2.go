@@ -118,6 +118,10 @@ func (c *call2) run(request *http.Request) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	c.heads <- finalHead(response)
+	if message.Bodiless(response.StatusCode) { // the codec would miss the content that a 304 may announce
+		c.err = io.EOF
+		return
+	}
 	c.err = c.read(request.Context(), response.Body)
 	if c.err == io.EOF && len(response.Trailer) > 0 { //nolint:errorlint // read returns it as it is
 		c.trailer = &message.Fields{}
@@ -227,7 +231,7 @@ func (c *call2) readHead(head *message.Head, _ string) error {
 	case c.begun:
 		return &Failure{Unreachable, c.err}
 	default:
-		return &broken{err: c.err, aged: c.reused.Load()}
+		return &broken{err: c.err, aged: c.reused.Load() && upstream.Lost(c.err)}
 	}
 }
 
@@ -271,7 +275,12 @@ func (c *call2) Done() bool {
 	}
 }
 
-func (c *call2) Trailer() *message.Fields { return c.trailer }
+func (c *call2) Trailer() *message.Fields {
+	if !c.ended {
+		return nil
+	}
+	return c.trailer
+}
 
 func (c *call2) finish(bool) { c.finished = true }
 

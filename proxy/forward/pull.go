@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/portico-web/portico/proxy/message"
 )
@@ -26,6 +27,7 @@ type pull struct {
 func newPull(head *message.Head, body message.Body, along []byte, interrupt func()) *pull {
 	p := &pull{along: along, interrupt: interrupt}
 	p.init(head, body)
+	p.givenAt.Store(time.Now().UnixNano())
 	return p
 }
 
@@ -55,12 +57,10 @@ func (p *puller) Read(into []byte) (int, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.quit:
+	p.givenAt.Store(0)
+	defer func() { p.givenAt.Store(time.Now().UnixNano()) }()
+	if p.stopped() {
 		return 0, net.ErrClosed
-	case <-p.closed:
-		return 0, net.ErrClosed
-	default:
 	}
 	if len(p.rest) == 0 {
 		if err := p.next(); err != nil {
@@ -72,12 +72,27 @@ func (p *puller) Read(into []byte) (int, error) {
 	return n, nil
 }
 
+// stopped tells whether nobody wants what would be read.
+func (p *puller) stopped() bool {
+	select {
+	case <-p.quit:
+		return true
+	case <-p.closed:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *puller) next() error {
 	if len(p.along) > 0 {
 		p.end(nil, nil)
 		return io.EOF
 	}
 	p.taken.Store(true)
+	if p.stopped() { // release may have looked just before
+		return net.ErrClosed
+	}
 	content, err := p.body.Next()
 	switch {
 	case err == nil:

@@ -88,6 +88,7 @@ func (p *push) stop() {
 	if !p.over() {
 		p.conn.Close()
 		if !p.waiting {
+			p.taken.Store(true) // even if run has not come to it: who is interrupted reads nothing any more
 			p.body.Interrupt()
 		}
 		<-p.done

@@ -58,6 +58,9 @@ func (x *exchange) compose() error {
 		}
 		x.request = append(x.request, piece...)
 	}
+	if int64(len(x.request)-x.along) != length {
+		return clientFailure(message.ErrMalformed)
+	}
 	x.whole = true
 	return nil
 }

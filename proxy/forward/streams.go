@@ -10,11 +10,22 @@ type Streams struct {
 	closed bool
 }
 
-type stream struct{ end func() }
+type stream struct {
+	mu  sync.Mutex
+	end func() // nil once there is nothing left to end
+}
+
+func (s *stream) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil {
+		s.end()
+	}
+}
 
 // add registers an exchange that end, which may be called from any goroutine, ends.
 func (s *Streams) add(end func()) *stream {
-	added := &stream{end}
+	added := &stream{end: end}
 	s.mu.Lock()
 	closed := s.closed
 	if !closed {
@@ -30,10 +41,14 @@ func (s *Streams) add(end func()) *stream {
 	return added
 }
 
-func (s *Streams) remove(ended *stream) {
+// remove takes an exchange out that is over. Its end will not be called any more, nor is it being called.
+func (s *Streams) remove(over *stream) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, ended)
+	delete(s.open, over)
+	s.mu.Unlock()
+	over.mu.Lock()
+	defer over.mu.Unlock()
+	over.end = nil
 }
 
 // End ends every stream, those to come too.
@@ -44,7 +59,7 @@ func (s *Streams) End() {
 	s.open = nil
 	s.mu.Unlock()
 	for ending := range open {
-		ending.end()
+		ending.finish()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/upstream"
 )
 
@@ -164,6 +165,24 @@ func TestAnExtendedConnectBecomesAnUpgradeWithAKey(t *testing.T) {
 		_ = c.tunnel.Close()
 		if err := within(t, done, patience); err != nil || describe(&c.answered) != "101" || c.body.wasRead() {
 			t.Errorf("%v, %q", err, describe(&c.answered))
+		}
+	}
+}
+
+// To a client of HTTP/2 or 3 any 2xx says that the protocol was switched.
+func TestAnExtendedConnectIsNotAnsweredWithSuccessWithoutASwitch(t *testing.T) {
+	t.Parallel()
+	for _, version := range []message.Version{message.HTTP2, message.HTTP3} {
+		c := ask(t, "GET", "/ws")
+		c.head.Protocol, c.head.Version = "websocket", version
+		if err := c.through(to(t, answering(t, ok))); failure(t, err) != forward.BadAnswer || len(c.saw()) > 0 {
+			t.Errorf("%v: %v, %q", version, err, c.saw())
+		}
+		c = ask(t, "GET", "/ws")
+		c.head.Protocol, c.head.Version = "websocket", version
+		declined := strings.Replace(ok, "200 OK", "403 Forbidden", 1)
+		if err := c.through(to(t, answering(t, declined))); err != nil || c.answered.Status != 403 {
+			t.Errorf("%v: %v, %q", version, err, c.saw())
 		}
 	}
 }

@@ -21,6 +21,7 @@ type upload struct {
 	wanted  chan struct{} // closed once content may be sent
 	quit    chan struct{} // closed to give up
 	taken   atomic.Bool   // some content may be gone, so that it cannot be sent again
+	givenAt atomic.Int64  // Unix nanoseconds: since then the target could take content that is there; 0 when nobody can tell
 
 	done      chan struct{} // closed at the end; what follows is set before
 	clientErr error         // the content broke off
@@ -41,6 +42,12 @@ func (u *upload) init(head *message.Head, body message.Body) {
 func (u *upload) proceed() {
 	u.waiting = false
 	close(u.wanted)
+}
+
+// stuck tells whether the target has not taken content for so long that is there for it.
+func (u *upload) stuck(now time.Time, d time.Duration) bool {
+	since := u.givenAt.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) >= d
 }
 
 // over tells whether the upload has ended, for whatever reason.

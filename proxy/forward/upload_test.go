@@ -1,10 +1,13 @@
 package forward_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/http2"
 
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/message"
@@ -288,5 +291,34 @@ func TestARequestThatWaitsToContinueIsRepeatedWhenTheConnectionWasOld(t *testing
 	c.body.finish()
 	if err := <-done; err != nil || len(up.seen("/it")) != 2 || len(up.seen("hello")) != 1 {
 		t.Errorf("%v, %q", err, up.seen(""))
+	}
+}
+
+// The answer began; that the content breaks off afterwards cannot be answered any more.
+func TestContentThatBreaksOffDuringAnAnswerAbortsIt(t *testing.T) {
+	t.Parallel()
+	for _, secondVersion := range []bool{false, true} {
+		for _, cause := range []error{message.ErrTooLarge, message.ErrTooSlow, message.ErrMalformed, message.ErrGone} {
+			const answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"
+			up := serve(t, func(p *peer) { p.head(); p.say(answer); p.untilClosed() })
+			if secondVersion {
+				up = serveFrames(t, func(f *framer, frame http2.Frame) {
+					if _, begins := frame.(*http2.HeadersFrame); begins {
+						f.head(frame.Header().StreamID, false, ":status", "200", "content-length", "9")
+						_ = f.WriteData(frame.Header().StreamID, false, []byte("part"))
+					}
+				})
+			}
+			c := ask(t, "POST", "/").uploading(100)
+			c.body.send("part")
+			done := c.start(to(t, up))
+			c.await("+part")
+			c.body.fail(cause)
+			err := within(t, done, patience)
+			_, isFailure := errors.AsType[*forward.Failure](err)
+			if !errors.Is(err, forward.ErrAborted) || !errors.Is(err, cause) || isFailure || c.ended() {
+				t.Errorf("HTTP/2 %v, %v: %v, %q", secondVersion, cause, err, c.saw())
+			}
+		}
 	}
 }

@@ -98,7 +98,9 @@ func (c *Conn) Close() { _ = c.socket.Close() }
 
 // Keep hands the connection back for another exchange. The one before must have come to its exact end.
 func (c *Conn) Keep() {
-	if c.Reader.Buffered() > 0 || !c.target.idle.put(c) {
+	whole := c.Reader.Buffered() == 0
+	c.Reader.Release()
+	if !whole || !c.target.idle.put(c) {
 		c.end()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -41,6 +42,13 @@ func (t *Target) HTTP2() bool { return t.Scheme == "h2c" || t.http2.spoken.Load(
 // not be sent, and the codec's.
 func (t *Target) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.http2.transport.RoundTrip(r) //nolint:staticcheck // as above
+}
+
+// Lost tells whether RoundTrip failed because the connection ended, and not for what came over it.
+func Lost(err error) bool {
+	_, ofSystem := errors.AsType[*net.OpError](err)
+	_, announced := errors.AsType[http2.GoAwayError](err) //nolint:staticcheck // as above
+	return ofSystem || announced || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // multiplexed is the HTTP/2 connections to one target. It is the pool of the codec's transport, which retires connections

@@ -1,0 +1,171 @@
+package forward_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/upstream"
+)
+
+// framer is a target's end of a connection of HTTP/2, frame by frame.
+type framer struct {
+	*http2.Framer
+	*peer
+}
+
+// serveFrames runs a target that says what each frame makes it say.
+func serveFrames(t testing.TB, serves func(*framer, http2.Frame), settings ...http2.Setting) *target {
+	up := serve(t, func(p *peer) {
+		if p.bytes(len(http2.ClientPreface)) != http2.ClientPreface {
+			return
+		}
+		f := &framer{http2.NewFramer(p.Conn, p.Reader), p}
+		_ = f.WriteSettings(settings...)
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			if headers, begins := frame.(*http2.HeadersFrame); begins {
+				p.note(fmt.Sprint("stream ", headers.StreamID))
+			}
+			if ours, is := frame.(*http2.SettingsFrame); is && !ours.IsAck() {
+				_ = f.WriteSettingsAck()
+			}
+			serves(f, frame)
+		}
+	})
+	up.address = "h2c://" + up.address
+	return up
+}
+
+// head sends a head or a trailer section, of names and values in turn.
+func (f *framer) head(stream uint32, ends bool, fields ...string) {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for i := 0; i < len(fields); i += 2 {
+		_ = encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: ends})
+}
+
+// The target opens no window for content that is there.
+func TestATargetOfHTTP2ThatTakesNoContentIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]func() *client{
+		"sent along": func() *client { return ask(t, "POST", "/").with(strings.Repeat("content", 4000)) },
+		"streamed": func() *client {
+			c := ask(t, "POST", "/").uploading(message.Unknown)
+			c.body.send(strings.Repeat("content", 20_000))
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := serveFrames(t, func(*framer, http2.Frame) {}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			f := forwarder(t, upstream.Settings{Targets: []string{up.address}, ResponseTimeout: 50 * time.Millisecond}, &forward.Streams{})
+			if err := within(t, request().start(f), patience); failure(t, err) != forward.TimedOut {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What a stream of an old connection ends with is an answer of sorts, unlike the end of the connection.
+func TestAStreamThatIsResetIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, say := range map[string]func(f *framer, stream uint32){
+		"reset":            func(f *framer, stream uint32) { _ = f.WriteRSTStream(stream, http2.ErrCodeInternal) },
+		"no status":        func(f *framer, stream uint32) { f.head(stream, true, "x", "y") },
+		"a malformed head": func(f *framer, stream uint32) { f.head(stream, true, ":status", "200", "X-Upper", "y") },
+		"a control byte":   func(f *framer, stream uint32) { f.head(stream, true, ":status", "200", "x", "a\r\nb: c") },
+		"a status of none": func(f *framer, stream uint32) { f.head(stream, true, ":status", "099") },
+		"a large status":   func(f *framer, stream uint32) { f.head(stream, true, ":status", "1200") },
+		"a switch":         func(f *framer, stream uint32) { f.head(stream, false, ":status", "101") },
+	} {
+		up := serveFrames(t, func(f *framer, frame http2.Frame) {
+			stream := frame.Header().StreamID
+			if _, begins := frame.(*http2.HeadersFrame); begins && stream == 1 {
+				f.head(stream, true, ":status", "200")
+			} else if begins {
+				say(f, stream)
+			}
+		})
+		f := to(t, up)
+		if err := ask(t, "GET", "/").through(f); err != nil {
+			t.Fatal(err)
+		}
+		c := ask(t, "GET", "/")
+		if err := within(t, c.start(f), patience); failure(t, err).Status() != 502 || len(c.saw()) > 0 {
+			t.Errorf("%s: %v, %q", name, err, c.saw())
+		}
+		if seen := up.seen("stream"); len(seen) != 2 {
+			t.Errorf("%s: %q", name, seen)
+		}
+	}
+}
+
+// Framing of HTTP/1.1 has no meaning in HTTP/2, and must not get one on the way to the client.
+func TestAnswersOfHTTP2HaveNoFramingOfHTTP1(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		method string
+		head   []string
+		data   string
+		want   string
+	}{
+		"hop by hop":                {"GET", []string{":status", "200", "transfer-encoding", "chunked", "connection", "x", "keep-alive", "1", "upgrade", "h2c", "proxy-connection", "x"}, "ok", "200 -1"},
+		"several lengths":           {"GET", []string{":status", "200", "content-length", "1", "content-length", "2"}, "ok", "200 -1"},
+		"a length that is none":     {"GET", []string{":status", "200", "content-length", "+2"}, "ok", "200 -1"},
+		"304 with a length":         {"GET", []string{":status", "304", "content-length", "9"}, "", "304 9"},
+		"HEAD with a length":        {"HEAD", []string{":status", "200", "content-length", "9"}, "", "200 9"},
+		"204 with a length of none": {"GET", []string{":status", "204", "content-length", "0"}, "", "204 0"},
+	} {
+		up := serveFrames(t, func(f *framer, frame http2.Frame) {
+			if _, begins := frame.(*http2.HeadersFrame); begins {
+				f.head(frame.Header().StreamID, test.data == "", test.head...)
+				if test.data != "" {
+					_ = f.WriteData(frame.Header().StreamID, true, []byte(test.data))
+				}
+			}
+		})
+		c := ask(t, test.method, "/")
+		if err := within(t, c.start(to(t, up)), patience); err != nil || c.answer.String() != test.data || c.saw()[0] != test.want || !c.ended() {
+			t.Errorf("%s: %v, %q", name, err, c.saw())
+		}
+		for _, field := range c.answered.All() {
+			switch field.ID {
+			case message.TransferEncoding, message.Connection, message.KeepAlive, message.Upgrade, message.ProxyConnection, message.ContentLength:
+				t.Errorf("%s: %s", name, field.Name)
+			}
+		}
+	}
+}
+
+// What a 204 or a 304 brings along against the rules is no part of the answer.
+func TestContentOfABodilessAnswerInHTTP2IsDropped(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"204", "304"} {
+		up := serveFrames(t, func(f *framer, frame http2.Frame) {
+			if _, begins := frame.(*http2.HeadersFrame); begins {
+				f.head(frame.Header().StreamID, false, ":status", status)
+				_ = f.WriteData(frame.Header().StreamID, true, []byte("HTTP/1.1 200 OK\r\n\r\n"))
+			}
+		})
+		f := to(t, up)
+		for range 3 {
+			c := ask(t, "GET", "/")
+			if err := within(t, c.start(f), patience); err != nil || c.answer.Len() > 0 || !c.ended() {
+				t.Errorf("%s: %v, %q", status, err, c.saw())
+			}
+		}
+	}
+}
