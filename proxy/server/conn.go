@@ -17,11 +17,11 @@ import (
 
 // Times and sizes of a connection.
 const (
-	readBuffer     = 16 << 10
-	mostHandshake  = 10 * time.Second
-	idleTick       = 100 * time.Millisecond // after which an idle connection gives back what it holds
-	lastCall       = time.Second            // for what is on its way when the server drains
-	staleHandshake = time.Second            // after which a handshake makes room for other connections
+	readBuffer    = 16 << 10
+	mostHandshake = 10 * time.Second
+	idleTick      = 100 * time.Millisecond // after which an idle connection gives back what it holds
+	lastCall      = time.Second            // for what is on its way when the server drains
+	stale         = time.Second            // after which a handshake or a head that still comes makes room for other connections
 )
 
 // phase is what a connection does.
@@ -31,6 +31,7 @@ const (
 	shakingHands phase = iota
 	waiting            // for a request, in a read that can be interrupted
 	resting            // with nothing in flight: HTTP/2 without streams, or after the last answer
+	takingIn           // a head, of which something came
 	serving
 	leaving // nothing is served any more
 )
@@ -82,6 +83,7 @@ func (s *server) open(ctx context.Context, accepted *net.TCPConn, secure bool) {
 		_ = wrapped.Close()
 		return
 	}
+	c.become(shakingHands, time.Now()) // its time begins now: it may have waited for long
 	s.connections.Go(serve)
 }
 
@@ -156,10 +158,10 @@ func (c *conn) serveHTTP1() {
 
 // await waits for the first byte of a request; false when the connection is over.
 func (c *conn) await() bool {
-	if c.reader.Buffered() > 0 {
-		return true // sent ahead
-	}
 	now := time.Now()
+	if c.reader.Buffered() > 0 { // sent ahead
+		return c.become(takingIn, now)
+	}
 	if !c.become(waiting, now) {
 		return false
 	}
@@ -175,7 +177,7 @@ func (c *conn) await() bool {
 	if err != nil && (isTimeout(err) || errors.Is(err, net.ErrClosed)) {
 		_ = c.wire.Close() // with close_notify
 	}
-	return err == nil && c.become(serving, time.Now())
+	return err == nil && c.become(takingIn, time.Now())
 }
 
 // wait waits for the idle timeout, and gives back what the connection holds after a while.
@@ -228,6 +230,9 @@ func (c *conn) exchange() bool {
 	now := time.Now()
 	c.socket.ReadWithin(now, s.settings.ReadHeaderTimeout)
 	framing, err := c.reader.ReadRequest(&st.head, s.limits)
+	if !c.become(serving, now) {
+		return false
+	}
 	if err != nil {
 		return c.refuse(st, err)
 	}
@@ -301,7 +306,14 @@ func (c *conn) idleSince() (time.Time, bool) {
 }
 
 func (c *conn) idle() bool {
-	return c.phase == waiting || c.phase == resting || c.phase == shakingHands && time.Since(c.since) > staleHandshake
+	switch c.phase {
+	case waiting, resting:
+		return true
+	case shakingHands, takingIn:
+		return time.Since(c.since) > stale
+	default:
+		return false
+	}
 }
 
 func (c *conn) evict() bool {

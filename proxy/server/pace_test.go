@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -275,6 +277,34 @@ func TestAReaderThatStallsIsCutOff(t *testing.T) {
 		e.dial(secure).send(get)
 		if err := within(t, failed, "the write to fail"); err == nil {
 			t.Error("no error")
+		}
+	}
+}
+
+// The system would keep what somebody who stopped reading has not taken.
+func TestWhatAReaderThatStallsHasNotTakenIsThrownAway(t *testing.T) {
+	t.Parallel()
+	failed := make(chan bool, 1)
+	e := start(t, options{settings: impatient(), handler: func(stream message.Stream) {
+		var head message.Head
+		head.Status, head.Length = 200, 15<<10 // which leaves at the end
+		_ = stream.Answer(&head)
+		_, _ = stream.Write(make([]byte, head.Length))
+		if stream.End(nil) != nil {
+			failed <- true
+		}
+	}})
+	for _, secure := range []bool{false, true} {
+		c := e.dial(secure)
+		socket := c.Conn
+		if secure {
+			socket = c.Conn.(*tls.Conn).NetConn()
+		}
+		_ = socket.(*net.TCPConn).SetReadBuffer(4 << 10)
+		c.send(strings.Repeat(get, 16<<10/len(get))) // all of which the server takes in
+		within(t, failed, "an answer to fail")
+		if _, err := io.Copy(io.Discard, socket); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("TLS %v: the connection ended with %v", secure, err)
 		}
 	}
 }

@@ -64,6 +64,40 @@ func TestAtTheBoundOfBusyConnectionsOthersWait(t *testing.T) {
 	second.expect(200, "ok")
 }
 
+func TestAHeadThatDoesNotComeToItsEndMakesRoom(t *testing.T) {
+	t.Parallel()
+	settings := server.Settings{HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Connections: 1, ReadHeaderTimeout: time.Hour}
+	e := start(t, options{settings: settings, handler: text("ok")})
+	for _, secure := range []bool{false, true} {
+		first := e.dial(secure).send("GET / HTTP/1.1\r\n")
+		e.dial(secure).send(get).expect(200, "ok")
+		first.ended()
+		pipelined := e.dial(secure).send(get + "GET / HTTP/1.1\r\n")
+		pipelined.expect(200, "ok")
+		e.dial(secure).send(get).expect(200, "ok")
+		pipelined.ended()
+	}
+}
+
+func TestTheTimeOfAConnectionBeginsWhenThereIsRoomForIt(t *testing.T) {
+	t.Parallel()
+	const patience = 2 * time.Second
+	arrived, proceed := make(chan bool, 1), make(chan struct{})
+	settings := server.Settings{HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Connections: 1, ReadHeaderTimeout: patience}
+	e := start(t, options{settings: settings, handler: func(stream message.Stream) {
+		if stream.TLS() == nil {
+			arrived <- true
+			<-proceed
+		}
+		reply(stream, 200, "ok")
+	}})
+	first := e.dial(false).send(get)
+	within(t, arrived, "the first request")
+	time.AfterFunc(patience+patience/4, func() { close(proceed) })
+	e.dial(true).send(get).expect(200, "ok")
+	first.expect(200, "ok")
+}
+
 func TestAConnectionThatWaitsForRoomEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	arrived, proceed := make(chan bool, 1), make(chan struct{})

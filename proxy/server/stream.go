@@ -84,11 +84,8 @@ func (s *stream) finish(sound bool) bool {
 		_ = c.wire.Close()
 		return false
 	}
-	if !s.ended || !sound || s.aborted {
+	if !s.ended || !sound || s.aborted || s.err != nil {
 		s.Abort()
-		return false
-	}
-	if s.err != nil {
 		return false
 	}
 	if s.body.interrupted.Load() {
