@@ -143,9 +143,7 @@ func hostText(host string) string {
 
 // noContent answers that there is nothing to say.
 func (x *exchange) noContent() {
-	if x.Answer(&message.Head{Status: http.StatusNoContent}) == nil {
-		_ = x.End(nil)
-	}
+	x.answerBare(&message.Head{Status: http.StatusNoContent})
 }
 
 const challengePath = "/.well-known/acme-challenge/"
@@ -160,6 +158,6 @@ func (p *Proxy) challenge(x *exchange) bool {
 	if !p.certs.HandleChallenge(w, handler.Request(x.context(), x, head.Path)) {
 		return false
 	}
-	_ = w.Finish()
+	x.finish(w.Finish())
 	return true
 }

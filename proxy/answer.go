@@ -34,10 +34,12 @@ func (x *exchange) mark(head *message.Head) {
 	}
 }
 
-// Write counts the content.
+// Write counts the content. To HEAD none is sent, whatever handlers write.
 func (x *exchange) Write(content []byte) (int, error) {
 	n, err := x.Stream.Write(content)
-	x.bytes += int64(n)
+	if x.Head().Method != http.MethodHead {
+		x.bytes += int64(n)
+	}
 	return n, err
 }
 
@@ -64,7 +66,15 @@ func (x *exchange) describeLimit(head *message.Head) {
 func (x *exchange) serve(handle http.HandlerFunc) {
 	w := handler.NewWriter(x.out)
 	handle(w, handler.Request(x.context(), x, x.path))
-	_ = w.Finish() // who cannot be reached is not told
+	x.finish(w.Finish())
+}
+
+// finish gives up an answer that did not come to its end: the client cannot be reached, or there was less content than
+// announced.
+func (x *exchange) finish(err error) {
+	if err != nil {
+		x.Abort()
+	}
 }
 
 // fail answers with a failure that the client can read: a page for a browser, JSON for a program.
@@ -86,9 +96,16 @@ func (x *exchange) failWith(field *message.Field, status int, text string, value
 func (x *exchange) redirect(status int, location string) {
 	head := &message.Head{Status: status}
 	head.Add(message.Location, location)
-	if x.Answer(head) == nil {
-		_ = x.End(nil)
+	x.answerBare(head)
+}
+
+// answerBare gives an answer without content.
+func (x *exchange) answerBare(head *message.Head) {
+	err := x.Answer(head)
+	if err == nil {
+		err = x.End(nil)
 	}
+	x.finish(err)
 }
 
 // wholeSeconds rounds up, so that who waits that long has waited long enough.

@@ -87,16 +87,17 @@ func requestLine(head *message.Head, section []byte, limits *Limits) (target []b
 		return nil, 0, inLine(section[at:], errRequestLine)
 	}
 	at++
-	var ok bool
-	if head.Version, ok = version(section[at:]); !ok {
+	spoken, ok := version(section[at:])
+	if !ok {
 		return nil, 0, inLine(section[at:], errRequestLine)
 	}
 	if at += versionSize; section[at] != '\r' || section[at+1] != '\n' {
 		return nil, 0, inLine(section[at:], errRequestLine)
 	}
-	if head.Version != message.HTTP10 && head.Version != message.HTTP11 {
+	if spoken != message.HTTP10 && spoken != message.HTTP11 {
 		return nil, 0, errVersion
 	}
+	head.Version = spoken
 	if head.Method == "" {
 		return nil, 0, errMethod
 	}
