@@ -11,6 +11,7 @@ import (
 func cleanAnswer(head *message.Head) {
 	head.Del(message.XRequestID) // the edge's own stands on every answer
 	head.Del(message.AltSvc)
+	head.Del(message.ProxyAuthenticate) // the edge is no proxy of the client's (RFC 9110 section 11.7.1)
 }
 
 // isEventStream tells whether an answer is a stream of server-sent events.

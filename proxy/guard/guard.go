@@ -22,6 +22,8 @@ func FieldDropped(field *message.Field, trustedPeer, underscores bool) bool {
 	switch field.ID {
 	case message.Forwarded, message.Proxy: // a CGI would take Proxy for its HTTP_PROXY setting
 		return true
+	case message.ProxyAuthorization: // it is meant for a proxy of the client's (RFC 9110 section 11.7.2)
+		return true
 	case message.XForwardedFor, message.XForwardedHost, message.XForwardedPort, message.XForwardedPrefix, message.XForwardedProto, message.XRealIP:
 		return !trustedPeer
 	case message.Other:

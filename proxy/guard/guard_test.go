@@ -43,12 +43,13 @@ func TestFieldsThatAssertIdentityAreDropped(t *testing.T) {
 	for _, name := range []string{
 		"X-Forwarded-For", "x-forwarded-for", "X-Forwarded-Anything", "X-Real-Ip", "X-REAL-IP", "Forwarded", "True-Client-Ip",
 		"Cf-Connecting-Ip", "X_Forwarded_For", "X-Forwarded_For", "X_Auth_User", "Proxy", "X-Original-Url", "X-Forwarded",
+		"Proxy-Authorization",
 	} {
 		if !guard.FieldDropped(field(name), false, false) {
 			t.Errorf("%s of an untrusted peer passes", name)
 		}
 	}
-	for _, name := range []string{"Forwarded", "X_Forwarded_For", "Proxy"} {
+	for _, name := range []string{"Forwarded", "X_Forwarded_For", "Proxy", "Proxy-Authorization"} {
 		if !guard.FieldDropped(field(name), true, false) {
 			t.Errorf("%s of a trusted peer passes", name)
 		}
@@ -63,7 +64,7 @@ func TestFieldsThatAssertIdentityAreDropped(t *testing.T) {
 			t.Errorf("%s of a trusted peer is dropped", name)
 		}
 	}
-	for name, dropped := range map[string]bool{"my_field": false, "X_Forwarded_For": true, "x_real-ip": true, "FORWARDED": true, "True_Client_IP": true} {
+	for name, dropped := range map[string]bool{"my_field": false, "X_Forwarded_For": true, "x_real-ip": true, "FORWARDED": true, "True_Client_IP": true, "Proxy_Authorization": true} {
 		if guard.FieldDropped(field(name), false, true) != dropped {
 			t.Errorf("%s where underscores may pass: want dropped %v", name, dropped)
 		}
