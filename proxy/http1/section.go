@@ -26,8 +26,9 @@ func (r *Reader) awaitHead(limits *Limits, request bool) (int, error) {
 		if request && !r.skipped && bytes.HasPrefix(r.unread(), emptyLine[:2]) { // RFC 9112 section 2.2
 			r.start, r.scanned, r.skipped = r.start+2, 0, true
 		}
+		known := r.scanned
 		n, refusal := r.section(limits)
-		if request && (refusal == errHeadSize || refusal == nil && n == 0) && overlong(r.unread(), limits.TargetBytes) {
+		if request && (refusal == errHeadSize || refusal == nil && n == 0) && overlong(r.unread(), known, limits.TargetBytes) {
 			refusal = errTargetSize
 		}
 		if refusal != nil {
@@ -45,10 +46,11 @@ func (r *Reader) awaitHead(limits *Limits, request bool) (int, error) {
 	}
 }
 
-// overlong tells whether the target of the request that begins here is already too long, wherever it will end.
-func overlong(data []byte, bound int) bool {
+// overlong tells whether the target of the request that begins here is already too long, wherever it will end. For as many
+// bytes as are known it was not.
+func overlong(data []byte, known, bound int) bool {
 	space := bytes.IndexByte(data[:min(len(data), bound)], ' ')
-	if space < 0 || len(data)-space-1 <= bound {
+	if space < 0 || len(data)-space-1 <= bound || known-space-1 > bound {
 		return false
 	}
 	return all(data[space+1:][:bound+1], inTarget)
