@@ -27,11 +27,9 @@ const (
 
 // Reset empties the list and forgets its text.
 func (f *Fields) Reset() {
-	if cap(f.buffer) > keptBytes {
-		f.buffer = nil
-	}
-	if cap(f.list) > keptFields {
-		f.list = nil
+	if cap(f.buffer) > keptBytes || cap(f.list) > keptFields {
+		*f = Fields{} // both, since the list refers to the buffer
+		return
 	}
 	f.buffer, f.list = f.buffer[:0], f.list[:0]
 }

@@ -1,8 +1,10 @@
 package message_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/portico-web/portico/proxy/message"
 )
@@ -90,6 +92,19 @@ func TestTextStaysWhileTheBufferGrows(t *testing.T) {
 			t.Error("something is left after Reset")
 		}
 	}
+}
+
+func TestTheMemoryOfALargeHeadIsGivenBack(t *testing.T) {
+	t.Parallel()
+	var fields message.Fields
+	fields.AddNamed("large", strings.Repeat("x", 1<<20))
+	large := weak.Make(&fields.All()[0].Value[0])
+	fields.Reset()
+	runtime.GC()
+	if large.Value() != nil {
+		t.Error("it is still there after Reset")
+	}
+	runtime.KeepAlive(&fields)
 }
 
 func TestATargetIsPathAndQuery(t *testing.T) {

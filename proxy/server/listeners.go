@@ -165,12 +165,14 @@ const (
 	keepAlive  = 30 * time.Second // between probes of a connection on which nothing moves
 	leastPause = 5 * time.Millisecond
 	mostPause  = time.Second
+	warnEvery  = 10 * time.Second // of what keeps connections from being accepted
 )
 
 // accept takes in connections until ctx ends, and gives each to open. When the system is short of something, it makes room
 // and waits a little; other errors are the listener's end.
 func (s *server) accept(ctx context.Context, listener *net.TCPListener, open func(*net.TCPConn)) error {
 	pause := leastPause
+	var warned time.Time
 	for {
 		connection, err := listener.AcceptTCP()
 		if err == nil {
@@ -184,7 +186,8 @@ func (s *server) accept(ctx context.Context, listener *net.TCPListener, open fun
 		if !passing(err) {
 			return err
 		}
-		if pause == leastPause {
+		if time.Since(warned) > warnEvery {
+			warned = time.Now()
 			s.log.Warn("connections cannot be accepted for now: raise the limit of open files if this comes often", "err", err)
 		}
 		s.registry.evict()
