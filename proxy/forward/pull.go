@@ -41,10 +41,12 @@ type puller struct {
 
 func (p *pull) puller() *puller { return &puller{pull: p, rest: p.along, closed: make(chan struct{})} }
 
+var errTaken = errors.New("the target gave the request back when some of its content was gone")
+
 // again gives the codec the content anew, which is possible until some of it is gone.
 func (p *pull) again() (io.ReadCloser, error) {
 	if p.taken.Load() {
-		return nil, net.ErrClosed
+		return nil, errTaken
 	}
 	return p.puller(), nil
 }

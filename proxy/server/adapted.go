@@ -120,6 +120,11 @@ func (a *adapted) Interim(head *message.Head) error {
 	}
 	header := a.w.Header()
 	fill(header, &head.Fields)
+	if a.version == message.HTTP2 {
+		// When the stream is reset meanwhile, the codec may still be writing the map after WriteHeader has returned. This field,
+		// which it leaves out, makes it write a copy.
+		header["Content-Length"] = nil
+	}
 	a.w.WriteHeader(head.Status)
 	clear(header)
 	return a.r.Context().Err()

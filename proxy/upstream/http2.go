@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -46,9 +45,9 @@ func (t *Target) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Lost tells whether RoundTrip failed because the connection ended, and not for what came over it.
 func Lost(err error) bool {
-	_, ofSystem := errors.AsType[*net.OpError](err)
-	_, announced := errors.AsType[http2.GoAwayError](err) //nolint:staticcheck // as above
-	return ofSystem || announced || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	_, ofStream := errors.AsType[http2.StreamError](err)
+	_, ofConnection := errors.AsType[http2.ConnectionError](err)
+	return !ofStream && !ofConnection
 }
 
 // multiplexed is the HTTP/2 connections to one target. It is the pool of the codec's transport, which retires connections
