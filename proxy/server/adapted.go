@@ -125,7 +125,12 @@ func (a *adapted) Interim(head *message.Head) error {
 		// which it leaves out, makes it write a copy.
 		header["Content-Length"] = nil
 	}
+	a.writing.start(time.Now(), a.server.pace.Load().StallTimeout)
 	a.w.WriteHeader(head.Status)
+	if expired := a.writing.stop(); expired { // and half a head may have been sent
+		a.Abort()
+		return errStalled
+	}
 	clear(header)
 	return a.r.Context().Err()
 }
@@ -258,7 +263,7 @@ func (a *adapted) End(trailer *message.Fields) error {
 	if a.isHead && a.length == message.Unknown && a.version == message.HTTP3 {
 		return a.flush(a.server.pace.Load().StallTimeout) // or the codec would announce the length that it counted
 	}
-	if a.written > 0 {
+	if a.written > 0 || a.version == message.HTTP3 { // whose heads, too, wait for room at the client
 		_ = a.w.SetWriteDeadline(time.Now().Add(a.server.pace.Load().StallTimeout)) // for what the codec still holds back
 	}
 	return a.r.Context().Err()
@@ -295,7 +300,9 @@ func (a *adapted) Tunnel(head *message.Head) (message.Tunnel, error) {
 	unsized := *head
 	unsized.Length = message.Unknown
 	a.writeHead(&unsized, http.StatusOK)
+	a.writing.start(time.Now(), a.server.pace.Load().StallTimeout)
 	stream, err := streamer.HTTPStream()
+	a.writing.stop()
 	if err != nil {
 		return nil, fmt.Errorf("writing the answer: %w", err)
 	}

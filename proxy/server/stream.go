@@ -22,6 +22,7 @@ var (
 	errTooLittle  = errors.New("less content than the answer's head announced")
 	errGivenUp    = errors.New("the answer was given up")
 	errNoSwitch   = errors.New("the client asked for no other protocol")
+	errStalled    = errors.New("the client takes nothing")
 )
 
 // stream is one exchange on an HTTP/1.1 connection: message.Stream on the codec of http1.
