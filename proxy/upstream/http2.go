@@ -27,8 +27,9 @@ const (
 	// pingAfter is how long an HTTP/2 connection may be silent before the other end is asked for a sign of life. Servers of
 	// gRPC close connections on which they are asked more often than every five minutes.
 	pingAfter = 6 * time.Minute
-	// streamBuffer bounds how much of an answer is held for a client that is slower than the target.
-	streamBuffer = 512 << 10
+	// streamBuffer bounds how much of an answer is held for a client that is slower than the target: thousands may be. It is
+	// also how much is under way at once, which is enough for targets that are near.
+	streamBuffer = 128 << 10
 	// maxHeadBytes bounds the head of an answer, and its trailers.
 	maxHeadBytes = 256 << 10
 )
