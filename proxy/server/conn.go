@@ -92,7 +92,7 @@ func (s *server) open(ctx context.Context, accepted *net.TCPConn, secure bool) {
 func (c *conn) shakeHands() {
 	s := c.server
 	c.socket.ReadBy(c.since.Add(min(s.settings.ReadHeaderTimeout, mostHandshake)))
-	if err := c.secure.HandshakeContext(s.base); err != nil {
+	if err := c.secure.HandshakeContext(s.handshakes); err != nil {
 		c.tellPlain(err)
 		c.end()
 		return

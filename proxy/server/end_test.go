@@ -275,6 +275,25 @@ func TestDrainingServesConnectionsThatAreNew(t *testing.T) {
 	e.stop()
 }
 
+func TestDrainingDoesNotWaitForHandshakesThatDoNotComeToTheirEnd(t *testing.T) {
+	t.Parallel()
+	e := start(t, options{handler: text("ok")})
+	for _, sent := range []string{"", "\x16\x03\x01\x40\x00"} {
+		conn, err := net.Dial("tcp", e.secure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, sent)
+	}
+	e.dial(true).send(get).expect(200, "ok") // so that those are taken in
+	stopped := time.Now()
+	e.stop()
+	if took := time.Since(stopped); took > 8*time.Second { // they would have ten
+		t.Errorf("it took %s", took)
+	}
+}
+
 func TestTheDrainDeadlineCutsOff(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan bool, 2)

@@ -45,7 +45,9 @@ type server struct {
 	tls      *tls.Config
 	http2    *http2Codec
 
-	connections sync.WaitGroup // goroutines of connections
+	connections   sync.WaitGroup  // goroutines of connections
+	handshakes    context.Context // of TLS
+	endHandshakes context.CancelFunc
 }
 
 // Serve serves until ctx ends or a listener fails, then stops accepting, calls stopping, closes the connections that are
@@ -109,6 +111,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 
 func newServer(base context.Context, settings Settings, pace *atomic.Pointer[Pace], handlers Handlers, log *slog.Logger) *server {
 	s := &server{settings: settings, pace: pace, limits: settings.limits(), handlers: handlers, log: log, base: base}
+	s.handshakes, s.endHandshakes = context.WithCancel(base)
 	s.registry.init(settings.Connections)
 	if handlers.TLS != nil {
 		s.tls = handlers.TLS.Clone()
@@ -128,6 +131,7 @@ func newServer(base context.Context, settings Settings, pace *atomic.Pointer[Pac
 func (s *server) drain(patience time.Duration, quic *http3Codec, cutOff context.CancelFunc) {
 	deadline, cancel := context.WithTimeout(s.base, patience)
 	defer cancel()
+	defer time.AfterFunc(lastCall, s.endHandshakes).Stop()
 	if s.http2 != nil {
 		s.http2.goAway()
 	}
