@@ -44,7 +44,7 @@ func TestHeadsThatTheClientTakesNoneOfAreGivenUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer connection.CloseWithError(0, "")
+			defer func() { _ = connection.CloseWithError(0, "") }()
 			client := (&http3.Transport{}).NewClientConn(connection)
 			for range 2 { // the second when the first has ended
 				stream, err := client.OpenRequestStream(ctx)
