@@ -169,3 +169,55 @@ func TestContentOfABodilessAnswerInHTTP2IsDropped(t *testing.T) {
 		}
 	}
 }
+
+// A target that says it did not look at a request may be asked again, by any method, if its content is still there.
+func TestARequestThatATargetOfHTTP2GivesBackIsSentAgain(t *testing.T) {
+	t.Parallel()
+	along := func() *client { return ask(t, "POST", "/").with("pay") }
+	streamed := func() *client {
+		c := ask(t, "POST", "/").uploading(message.Unknown)
+		c.body.send("pay")
+		return c
+	}
+	refuse := func(f *framer, stream uint32) { _ = f.WriteRSTStream(stream, http2.ErrCodeRefusedStream) }
+	for name, test := range map[string]struct {
+		make func() *client
+		say  func(f *framer, stream uint32) // instead of an answer, once content comes, to the second request
+		seen int                            // with the first one, which is answered
+	}{
+		"refused":                   {along, refuse, 3},
+		"refused when it is gone":   {streamed, refuse, 2},
+		"reset":                     {along, func(f *framer, stream uint32) { _ = f.WriteRSTStream(stream, http2.ErrCodeCancel) }, 2},
+		"not among those taken":     {along, func(f *framer, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, 3},
+		"not among, and gone":       {streamed, func(f *framer, _ uint32) { _ = f.WriteGoAway(1, http2.ErrCodeNo, nil) }, 2},
+		"among those taken, closed": {along, func(f *framer, stream uint32) { _ = f.WriteGoAway(stream, http2.ErrCodeNo, nil); _ = f.raw.Close() }, 2},
+		"closed":                    {along, func(f *framer, _ uint32) { _ = f.raw.Close() }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := serveFrames(t, func(f *framer, frame http2.Frame) {
+				stream := frame.Header().StreamID
+				data, isData := frame.(*http2.DataFrame)
+				switch {
+				case f.number == 1 && stream == 3 && isData && len(data.Data()) > 0:
+					test.say(f, stream)
+				case f.number == 1 && stream == 3:
+				case frame.Header().Flags.Has(http2.FlagDataEndStream) && (isData || frame.Header().Type == http2.FrameHeaders):
+					f.head(stream, true, ":status", "200")
+				}
+			})
+			f := to(t, up)
+			if err := ask(t, "GET", "/").through(f); err != nil {
+				t.Fatal(err)
+			}
+			c := test.make()
+			err := within(t, c.start(f), patience)
+			if seen := up.seen("stream"); len(seen) != test.seen {
+				t.Errorf("%q", seen)
+			}
+			if test.seen == 2 && failure(t, err) != forward.Unreachable || test.seen == 3 && (err != nil || !c.ended()) {
+				t.Errorf("%v, %q", err, c.saw())
+			}
+		})
+	}
+}

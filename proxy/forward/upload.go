@@ -63,6 +63,9 @@ func (u *upload) over() bool {
 // complete tells whether all was sent, once the answer has ended. An upload whose last bytes brought the answer about may be
 // a moment behind it.
 func (u *upload) complete() bool {
+	if u.waiting {
+		return false
+	}
 	if !u.over() {
 		timer := time.NewTimer(finishGrace)
 		defer timer.Stop()
