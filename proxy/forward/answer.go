@@ -17,6 +17,8 @@ const (
 	statusSwitching = http.StatusSwitchingProtocols
 	// maxInterim bounds the interim heads of one exchange.
 	maxInterim = 32
+	// holding is how long content of a known length waits for what follows, to leave in one piece.
+	holding = 50 * time.Millisecond
 	// answerGrace is how long an answer is waited for after the target took no more of the request: it may be the reason.
 	answerGrace = 2 * time.Second
 )
@@ -156,25 +158,29 @@ func (x *exchange) relay() error {
 	return nil
 }
 
-// relayContent hands on the content until its end. What comes without a known length is not held back: somebody may wait for
-// just this part.
+// relayContent hands on the content until its end. What comes without a known length is sent on at once: somebody may wait
+// for just this part. Of a known length, the rest is waited for a moment.
 func (x *exchange) relayContent(events bool) error {
 	streaming := events || x.answer.Length == message.Unknown
+	held := true // first of all, the head
 	for {
 		if x.call.Buffered() == 0 && !x.call.Done() {
-			if err := x.beforeWaiting(streaming); err != nil {
+			if err := x.beforeWaiting(held && !streaming); err != nil {
 				return err
 			}
+			held = held && !streaming
 		}
 		content, err := x.call.Next()
 		switch {
 		case err == nil:
+			held = true
 			if _, err := x.out.Write(content); err != nil {
 				return clientLost(err)
 			}
 		case err == io.EOF: //nolint:errorlint // the end is io.EOF itself
 			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded): // the next round ticks
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			held = false
 		case errors.Is(err, socket.ErrInterrupted) && events && x.forwarder.streams.ended():
 			return nil // a regular end: the client comes again
 		case errors.Is(err, socket.ErrInterrupted):
@@ -185,22 +191,24 @@ func (x *exchange) relayContent(events bool) error {
 	}
 }
 
-// beforeWaiting sends on what is held back, at once or at a tick, and at ticks looks after the client.
-func (x *exchange) beforeWaiting(streaming bool) error {
+// beforeWaiting looks after the client at ticks, and sends on what was written, unless that is to be held back a moment for
+// what follows.
+func (x *exchange) beforeWaiting(hold bool) error {
 	now := time.Now()
-	ticks := now.Sub(x.tickedAt) >= tick
-	if ticks {
+	if now.Sub(x.tickedAt) >= tick {
 		x.tickedAt = now
 		if x.gone() {
 			return clientLost(message.ErrGone)
 		}
 	}
-	if ticks || streaming {
-		if err := x.out.Flush(); err != nil {
-			return clientLost(err)
-		}
+	if hold {
+		x.call.ReadWithin(now, holding)
+		return nil
 	}
 	x.call.ReadWithin(x.tickedAt, tick)
+	if err := x.out.Flush(); err != nil {
+		return clientLost(err)
+	}
 	return nil
 }
 
