@@ -20,27 +20,13 @@ func isEventStream(head *message.Head) bool {
 	return message.EqualFold(bytes.TrimSpace(kind), "text/event-stream")
 }
 
-// cleanTrailer takes out of a trailer section what has no business there (RFC 9110 section 6.5.1): framing, routing, what
-// says who the client is, and what concerns one connection. Names with an underscore could be read as one of them.
+// cleanTrailer takes out of a trailer section what has no business there: what a head would have to say, and what says who
+// the client is. Names with an underscore could be read as one of them.
 func cleanTrailer(trailer *message.Fields) *message.Fields {
 	if trailer == nil {
 		return nil
 	}
-	trailer.DeleteFunc(func(field *message.Field) bool {
-		switch field.ID {
-		case message.Other:
-			return guard.FieldDropped(field, false, false)
-		case message.AltSvc, message.Authorization, message.Connection, message.ContentEncoding, message.ContentLength,
-			message.ContentRange, message.ContentType, message.Cookie, message.Expect, message.Forwarded, message.Host,
-			message.HTTP2Settings, message.KeepAlive, message.Proxy, message.ProxyAuthenticate, message.ProxyAuthorization,
-			message.ProxyConnection, message.SetCookie, message.TE, message.Traceparent, message.Tracestate, message.Trailer,
-			message.TransferEncoding, message.Upgrade, message.XForwardedFor, message.XForwardedHost, message.XForwardedPort,
-			message.XForwardedPrefix, message.XForwardedProto, message.XRealIP, message.XRequestID:
-			return true
-		default:
-			return false
-		}
-	})
+	trailer.DeleteFunc(func(field *message.Field) bool { return !field.MayTrail() || guard.FieldDropped(field, false, false) })
 	if trailer.Len() == 0 {
 		return nil
 	}

@@ -28,7 +28,7 @@ func AppendLastChunk(dst []byte, trailer *message.Fields) []byte {
 	if trailer != nil {
 		for i := range trailer.All() {
 			field := &trailer.All()[i]
-			if mayTrail(field.ID, field.Name) && token(field.Name) {
+			if field.MayTrail() && token(field.Name) {
 				dst = appendField(dst, field)
 			}
 		}

@@ -172,11 +172,11 @@ func (b *Body) readTrailer() (done bool, refusal *Error) {
 			return false, refusal
 		}
 		at = next
-		switch id := message.Known(name); {
-		case id == message.TransferEncoding || id == message.ContentLength || id == message.Host:
+		switch read := (message.Field{ID: message.Known(name), Name: name}); {
+		case read.ID == message.TransferEncoding || read.ID == message.ContentLength || read.ID == message.Host:
 			return false, errTrailer
-		case mayTrail(id, name):
-			b.trailer.AddStored(id, name, value)
+		case read.MayTrail():
+			b.trailer.AddStored(read.ID, name, value)
 		}
 	}
 	return true, nil

@@ -9,7 +9,6 @@ import (
 const (
 	inToken  = 1 << iota // tchar of RFC 9110 section 5.6.2
 	inTarget             // what may stand in a request target: no white space, control character or fragment
-	inHost               // a host's name or IPv4 address
 	isDigit
 )
 
@@ -18,7 +17,7 @@ var classes = func() (table [256]uint8) {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
 		digit := '0' <= c && c <= '9'
 		if letter || digit {
-			table[c] |= inToken | inHost
+			table[c] |= inToken
 		}
 		if digit {
 			table[c] |= isDigit
@@ -29,9 +28,6 @@ var classes = func() (table [256]uint8) {
 	}
 	for _, c := range []byte("!#$%&'*+-.^_`|~") {
 		table[c] |= inToken
-	}
-	for _, c := range []byte("-._~") {
-		table[c] |= inHost
 	}
 	return table
 }()

@@ -221,7 +221,7 @@ func (r *Reader) host(head *message.Head, fields *hop, authority []byte) *Error 
 		return errHosts
 	case authority == nil:
 		authority = fields.host
-	case !validAuthority(fields.host):
+	case !message.ValidAuthority(string(fields.host)):
 		return errHost
 	}
 	if head.Authority = r.keepAuthority(authority); head.Authority == "" {

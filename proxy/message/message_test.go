@@ -126,3 +126,30 @@ func BenchmarkKnown(b *testing.B) {
 		}
 	}
 }
+
+func TestAuthoritiesAreHostsWithOrWithoutAPort(t *testing.T) {
+	t.Parallel()
+	for text, valid := range map[string]bool{
+		"localhost": true, "example.com:8443": true, "a-b_c~.example.": true, "192.0.2.1:0": true, "[::1]": true, "[2001:db8::1]:65535": true,
+		"": false, ":80": false, "example.com:": false, "example.com:65536": false, "example.com:+1": false, "example.com:000080": false, "a b": false,
+		"user@example.com": false, "example.com/": false, "a,b": false, "[::1": false, "[::1]x": false, "[::1%eth0]": false, "[127.0.0.1]": false,
+		"[::1]:": false, "a:1:2": false, "é.example": false, "a\x00": false, "a%41": false,
+	} {
+		if message.ValidAuthority(text) != valid {
+			t.Errorf("%q: want %v", text, valid)
+		}
+	}
+}
+
+func TestOnlyWhatNoHeadHasToSayMayTrail(t *testing.T) {
+	t.Parallel()
+	for name, may := range map[string]bool{
+		"X-Checksum": true, "grpc-status": true, "Server-Timing": true, "ETag": true, "content-length": false, "TRANSFER-ENCODING": false,
+		"Host": false, "Cookie": false, "X-Forwarded-For": false, "Max-Forwards": false, "www-authenticate": false, "Alt-Svc": false,
+	} {
+		field := message.Field{ID: message.Known(name), Name: []byte(name)}
+		if field.MayTrail() != may {
+			t.Errorf("%s: want %v", name, may)
+		}
+	}
+}

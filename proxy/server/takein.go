@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +49,7 @@ func takeIn(head *message.Head, r *http.Request, version message.Version, limits
 }
 
 func takeTarget(head *message.Head, r *http.Request, limits *http1.Limits) *http1.Error {
-	if !validAuthority(r.Host) {
+	if !message.ValidAuthority(r.Host) {
 		return errAuthority
 	}
 	head.Authority = r.Host
@@ -156,33 +155,4 @@ func takeLength(head *message.Head, r *http.Request) *http1.Error {
 		head.Expect = false
 	}
 	return nil
-}
-
-// validAuthority tells whether text is a host with or without a port, as http1 has it.
-func validAuthority(text string) bool {
-	if rest, bracketed := strings.CutPrefix(text, "["); bracketed {
-		literal, rest, closed := strings.Cut(rest, "]")
-		address, err := netip.ParseAddr(literal)
-		return closed && err == nil && address.Is6() && address.Zone() == "" && (rest == "" || rest[0] == ':' && validPort(rest[1:]))
-	}
-	name, port, hasPort := strings.Cut(text, ":")
-	return validName(name) && (!hasPort || validPort(port))
-}
-
-func validName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if letter := 'a' <= c|0x20 && c|0x20 <= 'z'; !letter && (c < '0' || c > '9') && !strings.ContainsRune("-._~", rune(c)) {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func validPort(text string) bool {
-	if strings.Trim(text, "0123456789") != "" || len(text) > 5 {
-		return false
-	}
-	_, err := strconv.ParseUint(text, 10, 16)
-	return err == nil
 }
