@@ -168,7 +168,6 @@ func (x *exchange) relayContent(events bool) error {
 			if err := x.beforeWaiting(held && !streaming); err != nil {
 				return err
 			}
-			held = held && !streaming
 		}
 		content, err := x.call.Next()
 		switch {

@@ -111,7 +111,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 
 func newServer(base context.Context, settings Settings, pace *atomic.Pointer[Pace], handlers Handlers, log *slog.Logger) *server {
 	s := &server{settings: settings, pace: pace, limits: settings.limits(), handlers: handlers, log: log, base: base}
-	s.handshakes, s.endHandshakes = context.WithCancel(base)
+	s.handshakes, s.endHandshakes = context.WithCancel(base) //nolint:gosec // drain calls it, or base ends
 	s.registry.init(settings.Connections)
 	if handlers.TLS != nil {
 		s.tls = handlers.TLS.Clone()
