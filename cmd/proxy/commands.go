@@ -28,7 +28,7 @@ func (c configFlag) load() (*proxy.Config, error) { return proxy.Load(c.Config, 
 
 // gcPercent lets the heap grow to this many percent of what lives before it is collected: that is a few megabytes, most of
 // them pooled buffers, which each collection throws away. GOGC overrides it, and GOMEMLIMIT bounds it.
-const gcPercent = 400
+const gcPercent = 200
 
 type runCommand struct {
 	configFlag

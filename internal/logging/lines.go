@@ -93,10 +93,14 @@ func (l *Line) Int(key string, value int64) {
 	l.text = strconv.AppendInt(l.text, value, 10)
 }
 
-// Milliseconds adds a duration in milliseconds, to the microsecond.
+// Milliseconds adds a duration, which is not negative, in milliseconds, to the microsecond.
 func (l *Line) Milliseconds(key string, value time.Duration) {
 	l.key(key)
-	l.text = strconv.AppendFloat(l.text, float64(value.Microseconds())/1000, 'f', -1, 64)
+	micros := value.Microseconds()
+	l.text = strconv.AppendInt(l.text, micros/1000, 10)
+	if rest := micros % 1000; rest > 0 {
+		l.text = append(l.text, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	}
 }
 
 // Bool adds a truth.

@@ -40,7 +40,7 @@ func TestLinesLookLikeTheLoggersOwnAndKeepTheirPlace(t *testing.T) {
 			t.Fatalf("%s: %q", format, got)
 		}
 		if format == "console" {
-			if want := `time=2023-11-14T22:13:20.005Z level=INFO msg=request path="a \"b\" = \\ \n ü \xff <&>" raw=plain empty="" status=200 took=1.5 aborted=true`; got[0] != want {
+			if want := `time=2023-11-14T22:13:20.005Z level=INFO msg=request path="a \"b\" = \\ \n ü \xff <&>" raw=plain empty="" status=200 took=1.500 aborted=true`; got[0] != want {
 				t.Errorf("%s\nwant\n%s", got[0], want)
 			}
 			continue

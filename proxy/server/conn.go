@@ -227,7 +227,7 @@ func (c *conn) exchange() bool {
 	}
 	st := c.work
 	st.head.Reset()
-	now := time.Now()
+	now := c.since // only this goroutine sets it
 	c.socket.ReadWithin(now, s.settings.ReadHeaderTimeout)
 	framing, err := c.reader.ReadRequest(&st.head, s.limits)
 	if !c.become(serving, now) {

@@ -53,7 +53,7 @@ func (t *Target) Idle() *Conn {
 		if c == nil {
 			return nil
 		}
-		if c.quiet() && time.Since(c.since) < idleTimeout {
+		if c.quiet() {
 			c.reused = true
 			return c
 		}
