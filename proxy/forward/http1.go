@@ -28,20 +28,17 @@ type call1 struct {
 
 // callHTTP1 sends the request over an idle connection, or a new one.
 func (x *exchange) callHTTP1() error {
-	if !x.fresh {
-		x.call1.conn = x.target.Idle()
-	}
-	if x.call1.conn == nil {
-		var err error
-		if x.call1.conn, err = x.dial(); err != nil {
+	x.sentAt = time.Now()
+	conn, n, err := x.reuse()
+	if conn == nil {
+		if conn, err = x.dial(); err != nil {
 			return err
 		}
+		n, err = conn.Write(x.request)
+		x.sentAt = time.Now()
 	}
-	x.call = &x.call1
-	conn := x.call1.conn
-	n, err := conn.Write(x.request)
-	x.sentAt = time.Now()
 	x.tickedAt = x.sentAt
+	x.call1.conn, x.call = conn, &x.call1
 	switch {
 	case err != nil && n == 0 && !errors.Is(err, os.ErrDeadlineExceeded):
 		return &broken{err: err, untouched: true}
@@ -52,6 +49,20 @@ func (x *exchange) callHTTP1() error {
 		x.upload = &x.call1.push.upload
 	}
 	return nil
+}
+
+// reuse sends the request over an idle connection; nil when there is none.
+func (x *exchange) reuse() (conn *upstream.Conn, written int, err error) {
+	if x.fresh {
+		return nil, 0, nil
+	}
+	if x.whole { // nothing is left to do but wait
+		return x.target.Ask(x.request, x.sentAt, tick)
+	}
+	if conn = x.target.Idle(); conn != nil {
+		written, err = conn.Write(x.request)
+	}
+	return conn, written, err
 }
 
 // dial makes a connection, and gives up when the client leaves.

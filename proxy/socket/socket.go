@@ -42,6 +42,7 @@ type Conn struct {
 
 	interrupted atomic.Bool
 	poll        poll
+	question    question
 }
 
 // throughReadAndWrite takes TCPConn's shortcuts for io.Copy away, which would go past Read and Write: two methods of a name at
@@ -59,6 +60,7 @@ func New(connection *net.TCPConn) (*Conn, error) {
 	}
 	c := &Conn{TCPConn: connection, raw: raw}
 	c.poll.init()
+	c.question.init()
 	return c, nil
 }
 

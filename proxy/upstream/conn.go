@@ -114,6 +114,18 @@ func (c *Conn) end() {
 	c.Close()
 }
 
+// ask writes p if the connection is quiet. Without TLS it also waits for the answer to begin, which saves doing so later.
+func (c *Conn) ask(p []byte) (written int, quiet bool, err error) {
+	if c.secure == nil {
+		return c.socket.Ask(p)
+	}
+	if !c.quiet() {
+		return 0, false, nil
+	}
+	written, err = c.secure.Write(p)
+	return written, true, err
+}
+
 // quiet tells whether an idle connection can take another request: it stands, and nothing came unasked.
 func (c *Conn) quiet() bool {
 	if !c.socket.Quiet() {

@@ -61,6 +61,24 @@ func (t *Target) Idle() *Conn {
 	}
 }
 
+// Ask writes a request, all of it, on an idle connection of that kind, and waits for an answer to begin, for so long at most.
+// It returns how much the connection took, and why not all.
+func (t *Target) Ask(request []byte, now time.Time, patience time.Duration) (c *Conn, written int, err error) {
+	for {
+		c := t.idle.pop()
+		if c == nil {
+			return nil, 0, nil
+		}
+		c.ReadWithin(now, patience)
+		written, quiet, err := c.ask(request)
+		if quiet {
+			c.reused = true
+			return c, written, err
+		}
+		c.end()
+	}
+}
+
 // sweep closes what was idle for too long, or broke meanwhile.
 func (i *idle) sweep(now time.Time) {
 	i.remove(func(c *Conn) bool { return now.Sub(c.since) >= idleTimeout || !c.quiet() })
