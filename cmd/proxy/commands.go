@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -25,10 +24,6 @@ type configFlag struct {
 }
 
 func (c configFlag) load() (*proxy.Config, error) { return proxy.Load(c.Config, os.LookupEnv) }
-
-// gcPercent lets the heap grow to this many percent of what lives before it is collected: that is a few megabytes, most of
-// them pooled buffers, which each collection throws away. GOGC overrides it, and GOMEMLIMIT bounds it.
-const gcPercent = 200
 
 type runCommand struct {
 	configFlag
@@ -51,9 +46,6 @@ func (c runCommand) Run(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
 	}
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)

@@ -212,7 +212,7 @@ func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 func (c *conn) rest() {
 	if c.work != nil {
 		c.work.release()
-		c.work = nil
+		c.work, c.state = nil, nil
 	}
 	if c.reader != nil {
 		c.reader.Release()
