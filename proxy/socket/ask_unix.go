@@ -49,7 +49,7 @@ func write(fd int, p []byte) (int, error) {
 
 // Ask writes p, all of it or not at all without an error, on a connection that is Quiet, and waits until something comes or
 // the deadline of reads passes, which is for Read to tell. When the connection is not quiet, nothing is written, and it can
-// only be closed. Looking, writing and waiting in one go saves two system calls.
+// only be closed. Looking, writing and waiting in one go saves a system call.
 func (c *Conn) Ask(p []byte) (written int, quiet bool, err error) {
 	q := &c.question
 	q.text, q.written, q.err, q.begun, q.quiet = p, 0, nil, false, false
