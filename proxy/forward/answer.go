@@ -17,7 +17,7 @@ const (
 	statusSwitching = http.StatusSwitchingProtocols
 	// maxInterim bounds the interim heads of one exchange.
 	maxInterim = 32
-	// holding is how long content of a known length waits for what follows, to leave in one piece.
+	// holding is how long content of a known length waits for what follows, to leave in one piece with it.
 	holding = 50 * time.Millisecond
 	// answerGrace is how long an answer is waited for after the target took no more of the request: it may be the reason.
 	answerGrace = 2 * time.Second
@@ -159,7 +159,7 @@ func (x *exchange) relay() error {
 }
 
 // relayContent hands on the content until its end. What comes without a known length is sent on at once: somebody may wait
-// for just this part. Of a known length, the rest is waited for a moment.
+// for just this part. Of a known length, what follows is waited for a moment.
 func (x *exchange) relayContent(events bool) error {
 	streaming := events || x.answer.Length == message.Unknown
 	held := true // first of all, the head
@@ -200,10 +200,14 @@ func (x *exchange) beforeWaiting(hold bool) error {
 			return clientLost(message.ErrGone)
 		}
 	}
-	if hold {
-		x.call.ReadWithin(now, holding)
+	if hold && x.heldUntil.IsZero() {
+		x.heldUntil = now.Add(holding)
+	}
+	if hold && now.Before(x.heldUntil) {
+		x.call.ReadWithin(now, x.heldUntil.Sub(now))
 		return nil
 	}
+	x.heldUntil = time.Time{}
 	x.call.ReadWithin(x.tickedAt, tick)
 	if err := x.out.Flush(); err != nil {
 		return clientLost(err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/message"
@@ -159,6 +160,36 @@ func TestWhatIsHeldBackOfAKnownLengthIsFlushedInTheEnd(t *testing.T) {
 	close(next)
 	if err := <-done; err != nil || c.answer.String() != "abcd" {
 		t.Errorf("%v, %q", err, c.saw())
+	}
+}
+
+// Pieces that follow one another sooner than content is held back do not put its leaving off for ever.
+func TestContentOfAKnownLengthThatTricklesIsNotHeldBackForEver(t *testing.T) {
+	t.Parallel()
+	const length = 2000
+	flushed := make(chan struct{})
+	up := serve(t, func(p *peer) {
+		p.head()
+		p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", length))
+		for left := length; left > 0; left-- {
+			select {
+			case <-flushed:
+				p.say(strings.Repeat("x", left))
+				return
+			case <-time.After(5 * time.Millisecond):
+				p.say("x")
+			}
+		}
+	})
+	c := ask(t, "GET", "/")
+	done := c.start(to(t, up))
+	c.awaitFlushed(1)
+	if c.answer.Len() == length {
+		t.Error("it was held back to its end")
+	}
+	close(flushed)
+	if err := <-done; err != nil || c.answer.Len() != length {
+		t.Errorf("%v, %d bytes", err, c.answer.Len())
 	}
 }
 

@@ -90,6 +90,8 @@ type exchange struct {
 	tickedAt time.Time
 	answer   message.Head
 	call1    call1
+
+	heldUntil time.Time // when content that is held back leaves, whatever follows; zero when nothing waits for that
 }
 
 // attempt asks one target once.
