@@ -123,8 +123,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 // WriteWithin bounds how long a write may go without getting on; zero takes the bound away. It is a quarter more at times,
 // so that not each write needs a timer.
 func (c *Conn) WriteWithin(d time.Duration) {
-	if c.writeWithin = d; d == 0 {
+	if d < c.writeWithin { // what is set would hold for longer
 		c.writeArmed = time.Time{}
+	}
+	if c.writeWithin = d; d == 0 {
 		_ = c.SetWriteDeadline(time.Time{})
 	}
 }

@@ -251,6 +251,26 @@ func TestAWriteThatStandsStillIsEnded(t *testing.T) {
 	}
 }
 
+func TestAShorterBoundOfWritesTakesThePlaceOfALongerOne(t *testing.T) {
+	t.Parallel()
+	conn, _ := pair(t)
+	conn.WriteWithin(10 * soon)
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	conn.WriteWithin(100 * time.Millisecond)
+	done := started(func() error {
+		for {
+			if _, err := conn.Write(make([]byte, 64<<10)); err != nil {
+				return err
+			}
+		}
+	})
+	if err := within(t, done); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 func TestTheBoundOfWritesCanBeTakenAway(t *testing.T) {
 	t.Parallel()
 	conn, far := pair(t)
