@@ -9,7 +9,7 @@ import (
 )
 
 // said is a text that the edge answers with: a sentence in quotes.
-var said = regexp.MustCompile(`"((?:The|There|This|Too|Not|A) ?[^"\\]*\.)"`)
+var said = regexp.MustCompile(`"([A-Z][^"\\]*\.)"`)
 
 func TestWhatTheEdgeSaysIsSaidInKoreanToo(t *testing.T) {
 	t.Parallel()

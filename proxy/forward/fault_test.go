@@ -128,7 +128,7 @@ func TestAnIdleConnectionIsLookedAtBeforeItIsUsed(t *testing.T) {
 		"junk":                  func(p *peer) { p.say("junk") },
 		"an unsolicited answer": func(p *peer) { p.say(ok) },
 	} {
-		for _, secure := range []bool{false, true} {
+		for _, way := range []struct{ secure, streamed bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 			word, happened := make(chan struct{}), make(chan struct{})
 			serves := func(p *peer) {
 				for p.head() != "" {
@@ -142,7 +142,7 @@ func TestAnIdleConnectionIsLookedAtBeforeItIsUsed(t *testing.T) {
 				}
 			}
 			up := serve(t, serves)
-			if secure {
+			if way.secure {
 				up = serveTLS(t, serves)
 			}
 			f := to(t, up)
@@ -151,12 +151,10 @@ func TestAnIdleConnectionIsLookedAtBeforeItIsUsed(t *testing.T) {
 			}
 			close(word)
 			<-happened
-			c := ask(t, "POST", "/it").uploading(2)
-			c.body.send("m")
-			c.body.send("e")
-			c.body.finish()
+			c := ask(t, "POST", "/it").with("me")
+			c.body.hidden = way.streamed
 			if err := c.through(f); err != nil || c.answer.String() != "ok" || up.connections.Load() != 2 {
-				t.Errorf("%s, TLS %v: %q, %v, %d connections", name, secure, c.answer.String(), err, up.connections.Load())
+				t.Errorf("%s, %+v: %q, %v, %d connections", name, way, c.answer.String(), err, up.connections.Load())
 			}
 		}
 	}
