@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	if err := trustOurselves(); err != nil {
+		panic(err)
+	}
 	// certmagic's file locks are kept fresh by a goroutine that sees only seconds later that the lock is gone.
 	goleak.VerifyTestMain(dbtest.Suite{M: m}, goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		// It keeps one rate limiter for each CA as long as the process lives.
