@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
@@ -28,6 +29,7 @@ type origin struct {
 	version message.Version
 	peer    netip.AddrPort
 	tls     *tls.ConnectionState
+	unread  *atomic.Int32 // how many requests of the connection have content that nobody waits for just now
 }
 
 // adapted is one exchange on a codec that speaks in terms of net/http: message.Stream over its request and its writer.

@@ -26,6 +26,7 @@ type adaptedBody struct {
 	reading     watch
 	err         error
 	begun       bool
+	unread      bool // it counts among the origin's
 	trailer     message.Fields
 	interrupted atomic.Bool
 }
@@ -41,9 +42,23 @@ func (b *adaptedBody) open(a *adapted, readable bool) {
 	case a.head.Length == message.Unknown && a.version == message.HTTP3 && a.head.Protocol == "":
 		b.probe()
 	}
+	b.leave(b.err == nil)
+}
+
+// leave says whether content of the client's may be left unread from now on.
+func (b *adaptedBody) leave(unread bool) {
+	if unread == b.unread {
+		return
+	}
+	if b.unread = unread; unread {
+		b.adapted.unread.Add(1)
+	} else {
+		b.adapted.unread.Add(-1)
+	}
 }
 
 func (b *adaptedBody) close() {
+	b.leave(false)
 	b.reading.close()
 	if b.memory != nil {
 		contents.Put(b.memory)
@@ -94,31 +109,47 @@ func (b *adaptedBody) Next() ([]byte, error) {
 		b.ahead = nil
 		return next, nil
 	}
+	b.leave(false)
+	defer func() { b.leave(b.err == nil) }()
 	for b.err == nil {
-		patience := b.wait.patience()
-		if patience <= 0 {
-			b.err = message.ErrTooSlow
-			break
-		}
-		start := time.Now()
-		b.reading.start(start, patience)
-		n, err := b.adapted.r.Body.Read(b.space())
-		expired := b.reading.stop()
-		b.wait.came(n, time.Since(start))
-		switch {
-		case err == nil:
-		case b.interrupted.Load():
-			b.err = message.ErrInterrupted
-		case expired && isTimeout(err):
-			b.err = message.ErrTooSlow
-		default:
-			b.end(err)
-		}
-		if n > 0 {
+		if n := b.read(); n > 0 {
 			return b.memory.bytes[:n], nil
 		}
 	}
 	return nil, b.err
+}
+
+// read waits for content once. The client cannot send any while that of other requests, which is left unread, takes all the
+// room that the connection has: then no rate is asked of it.
+func (b *adaptedBody) read() int {
+	starved := b.adapted.unread.Load() > 0
+	patience := b.wait.patience()
+	if starved {
+		patience = b.wait.pace.StallTimeout
+	}
+	if patience <= 0 {
+		b.err = message.ErrTooSlow
+		return 0
+	}
+	start := time.Now()
+	b.reading.start(start, patience)
+	n, err := b.adapted.r.Body.Read(b.space())
+	expired := b.reading.stop()
+	waited := time.Since(start)
+	if starved {
+		waited = 0
+	}
+	b.wait.came(n, waited)
+	switch {
+	case err == nil:
+	case b.interrupted.Load():
+		b.err = message.ErrInterrupted
+	case expired && isTimeout(err):
+		b.err = message.ErrTooSlow
+	default:
+		b.end(err)
+	}
+	return n
 }
 
 // end says what an error of the codec means for the content.

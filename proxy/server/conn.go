@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portico-web/portico/proxy/http1"
@@ -55,7 +56,8 @@ type conn struct {
 	since time.Time // of phase
 	woken bool      // the wait for a request was interrupted
 
-	streams  int // of HTTP/2
+	streams  int          // of HTTP/2
+	unread   atomic.Int32 // of HTTP/2; see origin
 	closed   bool
 	handling sync.WaitGroup
 }

@@ -89,7 +89,7 @@ func (c *conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer c.endStream()
-	c.server.adapt(c.handler, w, r, origin{message.HTTP2, c.peer, c.state})
+	c.server.adapt(c.handler, w, r, origin{message.HTTP2, c.peer, c.state, &c.unread})
 }
 
 func (c *conn) startStream() bool {

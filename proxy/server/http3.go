@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -99,13 +100,14 @@ func (h *http3Codec) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	q.count(1)
 	defer q.count(-1)
-	h.server.adapt(h.server.handlers.Secure, w, r, origin{message.HTTP3, q.peer, r.TLS})
+	h.server.adapt(h.server.handlers.Secure, w, r, origin{message.HTTP3, q.peer, r.TLS, &q.unread})
 }
 
 // quicConn is a QUIC connection in the registry.
 type quicConn struct {
 	connection *quic.Conn
 	peer       netip.AddrPort
+	unread     atomic.Int32 // see origin
 
 	mu      sync.Mutex
 	streams int

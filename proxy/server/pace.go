@@ -36,13 +36,16 @@ type wait struct {
 func (w *wait) patience() time.Duration {
 	patience := w.pace.StallTimeout
 	if w.pace.BodyRate > 0 {
-		// Seconds first: bytes times a second overflow at 9 GB.
+		// Seconds first: bytes times a second overflow at 9 GB, and at a byte a second even those.
 		rate := int64(w.pace.BodyRate)
-		earned := time.Duration(w.received/rate)*time.Second + time.Duration(w.received%rate)*time.Second/time.Duration(rate)
+		earned := time.Duration(min(w.received/rate, mostEarned))*time.Second + time.Duration(w.received%rate)*time.Second/time.Duration(rate)
 		patience = min(patience, w.pace.BodyGrace+earned-w.waited)
 	}
 	return patience
 }
+
+// mostEarned is more seconds than any content takes.
+const mostEarned = 1 << 32
 
 // came counts content, and for how long it was waited for.
 func (w *wait) came(bytes int, waited time.Duration) {

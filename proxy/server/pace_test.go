@@ -1,11 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -210,6 +213,60 @@ func TestOnlyWaitingForTheClientCounts(t *testing.T) {
 		within(t, read, "the handler to read")
 	}
 	c.expect(200, "ok")
+}
+
+// Content that slow handlers leave unread takes all the room that a connection of these versions has. So a client cannot send
+// the content of its other requests.
+func TestAClientIsNotSlowWhileItsConnectionHasNoRoom(t *testing.T) {
+	t.Parallel()
+	settings := both()
+	settings.StallTimeout, settings.BodyRate, settings.BodyGrace = soon, 100_000, 200*time.Millisecond
+	begun, filled, release := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	onCodecs(t, options{settings: settings, handler: func(stream message.Stream) {
+		_, err := stream.Body().Next()
+		begun <- struct{}{}
+		if stream.Head().Path == "/slow" {
+			<-release
+		} else {
+			<-filled
+		}
+		if _, err = content(stream); err != nil {
+			reply(stream, 408, err.Error())
+			return
+		}
+		reply(stream, 200, "ok")
+	}}, func(t *testing.T, _ *edge, client *http.Client, _ string) {
+		filled, release = make(chan struct{}), make(chan struct{})
+		var uploads sync.WaitGroup
+		upload := func(path string, content io.Reader) {
+			uploads.Go(func() {
+				response, err := client.Do(newRequest("POST", path, content))
+				if err != nil {
+					t.Errorf("%s: %v", path, err)
+					return
+				}
+				defer response.Body.Close()
+				if got, err := io.ReadAll(response.Body); response.StatusCode != 200 {
+					t.Errorf("%s: %d %q, %v", path, response.StatusCode, got, err)
+				}
+			})
+			within(t, begun, "the handler to read")
+		}
+		content, more := io.Pipe()
+		go func() { _, _ = more.Write([]byte("x")) }()
+		upload("/", content)
+		for range 2 {
+			upload("/slow", bytes.NewReader(make([]byte, 1<<20)))
+		}
+		close(filled)
+		go func() {
+			_, _ = more.Write(make([]byte, 1<<20))
+			_ = more.Close()
+		}()
+		time.Sleep(600 * time.Millisecond) // slow upstreams, for longer than the grace
+		close(release)
+		uploads.Wait()
+	})
 }
 
 func TestABodyThatStallsIsGivenUp(t *testing.T) {
