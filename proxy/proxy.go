@@ -28,6 +28,7 @@ import (
 	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/compress"
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/pace"
 	"github.com/portico-web/portico/proxy/server"
 )
 
@@ -239,8 +240,8 @@ func (c *Config) serverSettings() server.Settings {
 }
 
 // pace is the part that clients are held to from one request to the next.
-func (c *Config) pace() server.Pace {
-	return server.Pace{StallTimeout: c.Limits.StallTimeout, BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace}
+func (c *Config) pace() pace.Pace {
+	return pace.Pace{StallTimeout: c.Limits.StallTimeout, BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace}
 }
 
 // serveInternal serves the internal port; the function that comes back stops that and waits.

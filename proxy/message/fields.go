@@ -83,7 +83,12 @@ func (f *Fields) AddBytes(id Name, value []byte) {
 
 // AddNamed appends a field of any name.
 func (f *Fields) AddNamed(name, value string) {
-	f.list = append(f.list, Field{ID: Known(name), Name: f.storeString(name), Value: f.storeString(value)})
+	f.AddKnown(Known(name), name, value)
+}
+
+// AddKnown appends a field whose name is known to be that one, or Other.
+func (f *Fields) AddKnown(id Name, name, value string) {
+	f.list = append(f.list, Field{ID: id, Name: f.storeString(name), Value: f.storeString(value)})
 }
 
 // AddStored appends a field whose text Store returned: codecs parse what they stored.

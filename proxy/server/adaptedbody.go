@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/pace"
 )
 
 // content is memory for the content that a codec hands out.
@@ -22,7 +23,7 @@ type adaptedBody struct {
 	adapted     *adapted
 	memory      *content
 	ahead       []byte // read already
-	wait        wait
+	wait        pace.Wait
 	reading     watch
 	err         error
 	begun       bool
@@ -33,7 +34,7 @@ type adaptedBody struct {
 
 // open makes the body that of the stream's request; a request that is refused has none.
 func (b *adaptedBody) open(a *adapted, readable bool) {
-	b.adapted, b.wait, b.err, b.begun = a, wait{pace: a.server.pace.Load()}, nil, false
+	b.adapted, b.wait, b.err, b.begun = a, pace.Wait{Pace: a.server.pace.Load()}, nil, false
 	b.interrupted.Store(false)
 	b.reading.open(func() { _ = a.w.SetReadDeadline(longAgo) })
 	switch {
@@ -89,7 +90,7 @@ func (b *adaptedBody) probe() {
 			b.adapted.head.Length = 0
 		}
 	default:
-		b.wait.came(n, 0)
+		b.wait.Came(n, 0)
 	}
 }
 
@@ -123,9 +124,9 @@ func (b *adaptedBody) Next() ([]byte, error) {
 // room that the connection has: then no rate is asked of it.
 func (b *adaptedBody) read() int {
 	starved := b.adapted.unread.Load() > 0
-	patience := b.wait.patience()
+	patience := b.wait.Patience()
 	if starved {
-		patience = b.wait.pace.StallTimeout
+		patience = b.wait.Pace.StallTimeout
 	}
 	if patience <= 0 {
 		b.err = message.ErrTooSlow
@@ -139,7 +140,7 @@ func (b *adaptedBody) read() int {
 	if starved {
 		waited = 0
 	}
-	b.wait.came(n, waited)
+	b.wait.Came(n, waited)
 	switch {
 	case err == nil:
 	case b.interrupted.Load():

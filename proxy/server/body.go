@@ -9,6 +9,7 @@ import (
 
 	"github.com/portico-web/portico/proxy/http1"
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/pace"
 	"github.com/portico-web/portico/proxy/socket"
 )
 
@@ -16,7 +17,7 @@ import (
 type body struct {
 	codec       http1.Body
 	conn        *conn
-	wait        wait
+	wait        pace.Wait
 	err         error
 	begun       atomic.Bool // Next was called
 	done        atomic.Bool // read to its end
@@ -25,7 +26,7 @@ type body struct {
 
 func (b *body) begin(c *conn, framing http1.Framing) {
 	b.codec.Reset(c.reader, framing, c.server.limits)
-	b.conn, b.wait, b.err = c, wait{pace: c.server.pace.Load()}, nil
+	b.conn, b.wait, b.err = c, pace.Wait{Pace: c.server.pace.Load()}, nil
 	b.begun.Store(false)
 	b.done.Store(b.codec.Done())
 	b.interrupted.Store(false)
@@ -55,17 +56,17 @@ func (b *body) next() ([]byte, error) {
 	}
 	if b.codec.Buffered() > 0 {
 		content, err := b.codec.Next()
-		b.wait.came(len(content), 0)
+		b.wait.Came(len(content), 0)
 		return content, err
 	}
-	patience := b.wait.patience()
+	patience := b.wait.Patience()
 	if patience <= 0 {
 		return nil, message.ErrTooSlow
 	}
 	start := time.Now()
 	b.conn.socket.ReadWithin(start, patience)
 	content, err := b.codec.Next()
-	b.wait.came(len(content), time.Since(start))
+	b.wait.Came(len(content), time.Since(start))
 	return content, err
 }
 

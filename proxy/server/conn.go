@@ -8,10 +8,10 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/http2"
 	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/socket"
 )
@@ -56,10 +56,7 @@ type conn struct {
 	since time.Time // of phase
 	woken bool      // the wait for a request was interrupted
 
-	streams  int          // of HTTP/2
-	unread   atomic.Int32 // of HTTP/2; see origin
-	closed   bool
-	handling sync.WaitGroup
+	multiplexed *http2.ServerConn // nil unless HTTP/2 is spoken
 }
 
 // open takes in a connection that was accepted.
@@ -329,13 +326,17 @@ func (c *conn) evict() bool {
 	return true
 }
 
-// drain wakes the goroutine that waits for a request. HTTP/2 is told by GOAWAY.
+// drain wakes the goroutine that waits for a request.
 func (c *conn) drain() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.phase == waiting {
 		c.woken = true
 		c.socket.Interrupt()
+	}
+	multiplexed := c.multiplexed
+	c.mu.Unlock()
+	if multiplexed != nil {
+		multiplexed.Drain()
 	}
 }
 

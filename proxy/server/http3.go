@@ -16,6 +16,12 @@ import (
 	"github.com/portico-web/portico/proxy/message"
 )
 
+// What an HTTP/3 connection may hold of its requests' content at first, in bytes; it may come to twice that.
+const (
+	connectionWindow = 512 << 10
+	streamWindow     = 256 << 10
+)
+
 // http3Codec speaks HTTP/3.
 type http3Codec struct {
 	server *server

@@ -12,6 +12,8 @@ import (
 
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/http2"
+	"github.com/portico-web/portico/proxy/pace"
 )
 
 // Settings says where to listen and what a connection may take. An empty address listens nowhere; a member that is zero has
@@ -26,10 +28,11 @@ type Settings struct {
 
 	ReadHeaderTimeout time.Duration // for a TLS handshake, and for a head from its first byte on; 10 s
 	IdleTimeout       time.Duration // between requests; 2 min
-	Pace
+	pace.Pace
 
-	Connections int // at a time; 20,000
-	Streams     int // of one HTTP/2 or HTTP/3 connection at a time; 128
+	Connections int          // at a time; 20,000
+	Streams     int          // of one HTTP/2 or HTTP/3 connection at a time; 128
+	HTTP2       http2.Bounds // but for Streams
 }
 
 func (s Settings) withDefaults() Settings {
@@ -38,10 +41,18 @@ func (s Settings) withDefaults() Settings {
 	s.Fields = cmp.Or(s.Fields, 128)
 	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, 10*time.Second)
 	s.IdleTimeout = cmp.Or(s.IdleTimeout, 2*time.Minute)
-	s.Pace = s.Pace.withDefaults()
+	s.Pace = s.Pace.WithDefaults()
 	s.Connections = cmp.Or(s.Connections, 20_000)
 	s.Streams = cmp.Or(s.Streams, 128)
+	s.HTTP2.Streams = s.Streams
+	s.HTTP2 = s.HTTP2.WithDefaults()
 	return s
+}
+
+// SetPace takes the place of the settings' pace, for requests that begin from now on. It may be called at any time.
+func (l *Listeners) SetPace(p pace.Pace) {
+	p = p.WithDefaults()
+	l.pace.Store(&p)
 }
 
 func (s *Settings) limits() http1.Limits {
@@ -51,7 +62,7 @@ func (s *Settings) limits() http1.Limits {
 // Listeners are open sockets, ready to be served. Whoever has them must Serve or Close them.
 type Listeners struct {
 	settings Settings
-	pace     atomic.Pointer[Pace]
+	pace     atomic.Pointer[pace.Pace]
 	http     *net.TCPListener
 	https    *net.TCPListener
 	quic     *net.UDPConn

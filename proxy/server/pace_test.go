@@ -15,6 +15,7 @@ import (
 
 	"github.com/portico-web/portico/proxy/http1"
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/pace"
 	"github.com/portico-web/portico/proxy/server"
 )
 
@@ -22,7 +23,7 @@ import (
 func impatient() server.Settings {
 	return server.Settings{
 		HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", HTTP3: true,
-		ReadHeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, Pace: server.Pace{StallTimeout: 300 * time.Millisecond},
+		ReadHeaderTimeout: 300 * time.Millisecond, IdleTimeout: 300 * time.Millisecond, Pace: pace.Pace{StallTimeout: 300 * time.Millisecond},
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package server opens the edge's sockets and speaks HTTP on them. HTTP/1.1 connections are its own: one goroutine each,
-// which reads a head, runs the handler and writes the answer (conn.go, stream.go, body.go). HTTP/2 and HTTP/3 are spoken by
-// other codecs, whose requests are adapted to the same streams (adapted.go).
+// which reads a head, runs the handler and writes the answer (conn.go, stream.go, body.go). HTTP/2 is spoken by package http2
+// on them (http2.go), HTTP/3 by a borrowed codec, whose requests are adapted to the same streams (adapted.go).
 package server
 
 import (
@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/http2"
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/pace"
 )
 
 // Handlers answer what comes in on the listeners.
@@ -34,7 +36,7 @@ type Handlers struct {
 // server is what all connections share.
 type server struct {
 	settings Settings
-	pace     *atomic.Pointer[Pace]
+	pace     *atomic.Pointer[pace.Pace]
 	limits   http1.Limits
 	handlers Handlers
 	log      *slog.Logger
@@ -43,7 +45,7 @@ type server struct {
 	draining atomic.Bool
 	clock    clock
 	tls      *tls.Config
-	http2    *http2Codec
+	http2    *http2.Server
 
 	connections   sync.WaitGroup  // goroutines of connections
 	handshakes    context.Context // of TLS
@@ -109,7 +111,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	return failure
 }
 
-func newServer(base context.Context, settings Settings, pace *atomic.Pointer[Pace], handlers Handlers, log *slog.Logger) *server {
+func newServer(base context.Context, settings Settings, pace *atomic.Pointer[pace.Pace], handlers Handlers, log *slog.Logger) *server {
 	s := &server{settings: settings, pace: pace, limits: settings.limits(), handlers: handlers, log: log, base: base}
 	s.handshakes, s.endHandshakes = context.WithCancel(base) //nolint:gosec // drain calls it, or base ends
 	s.registry.init(settings.Connections)
@@ -132,9 +134,6 @@ func (s *server) drain(patience time.Duration, quic *http3Codec, cutOff context.
 	deadline, cancel := context.WithTimeout(s.base, patience)
 	defer cancel()
 	defer time.AfterFunc(lastCall, s.endHandshakes).Stop()
-	if s.http2 != nil {
-		s.http2.goAway()
-	}
 	for _, m := range s.registry.all() {
 		m.drain()
 	}
@@ -151,28 +150,15 @@ func (s *server) drain(patience time.Duration, quic *http3Codec, cutOff context.
 		s.connections.Wait()
 		close(over)
 	})
-	// A connection whose handshake ends only now has missed the first GOAWAY.
-	again := time.NewTicker(goAwayAgain)
-	defer again.Stop()
-	for waits := true; waits; {
-		select {
-		case <-over:
-			waits = false
-		case <-deadline.Done():
-			waits = false
-			s.cutOff(patience)
-			cutOff()
-		case <-again.C:
-			if s.http2 != nil {
-				s.http2.goAway()
-			}
-		}
+	select {
+	case <-over:
+	case <-deadline.Done():
+		s.cutOff(patience)
+		cutOff()
 	}
 	draining.Wait()
 	cutOff()
 }
-
-const goAwayAgain = 250 * time.Millisecond
 
 // cutOff closes the connections that are left.
 func (s *server) cutOff(after time.Duration) {

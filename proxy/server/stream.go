@@ -75,7 +75,7 @@ func (s *stream) begin(framing http1.Framing) {
 	s.length, s.written = 0, 0
 	s.ended, s.tunnelled, s.aborted = false, false, false
 	s.body.begin(c, framing)
-	c.socket.WriteWithin(s.body.wait.pace.StallTimeout)
+	c.socket.WriteWithin(s.body.wait.Pace.StallTimeout)
 }
 
 // finish ends the exchange after the handler has returned; false when the connection is over.

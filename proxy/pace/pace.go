@@ -1,4 +1,5 @@
-package server
+// Package pace holds clients to a minimum rate with the content that they send, in every version of HTTP.
+package pace
 
 import (
 	"cmp"
@@ -12,34 +13,29 @@ type Pace struct {
 	BodyGrace    time.Duration // of waiting before BodyRate counts; 5 s
 }
 
-func (p Pace) withDefaults() Pace {
+// WithDefaults sets what is zero.
+func (p Pace) WithDefaults() Pace {
 	p.StallTimeout = cmp.Or(p.StallTimeout, 30*time.Second)
 	p.BodyGrace = cmp.Or(p.BodyGrace, 5*time.Second)
 	return p
 }
 
-// SetPace takes the place of the settings' pace, for requests that begin from now on. It may be called at any time.
-func (l *Listeners) SetPace(pace Pace) {
-	pace = pace.withDefaults()
-	l.pace.Store(&pace)
-}
-
-// wait is how far a client is with a request's content: each wait is bounded, and on the whole the content must come at a
+// Wait is how far a client is with a request's content: each wait is bounded, and on the whole the content must come at a
 // rate, once a time of grace is used up. Only the time counts that is spent waiting for the client.
-type wait struct {
-	pace     *Pace
+type Wait struct {
+	Pace     *Pace
 	waited   time.Duration
 	received int64 // bytes of content
 }
 
-// patience is how long the next wait may take; nothing when the client has fallen behind.
-func (w *wait) patience() time.Duration {
-	patience := w.pace.StallTimeout
-	if w.pace.BodyRate > 0 {
+// Patience is how long the next wait may take; nothing when the client has fallen behind.
+func (w *Wait) Patience() time.Duration {
+	patience := w.Pace.StallTimeout
+	if w.Pace.BodyRate > 0 {
 		// Seconds first: bytes times a second overflow at 9 GB, and at a byte a second even those.
-		rate := int64(w.pace.BodyRate)
+		rate := int64(w.Pace.BodyRate)
 		earned := time.Duration(min(w.received/rate, mostEarned))*time.Second + time.Duration(w.received%rate)*time.Second/time.Duration(rate)
-		patience = min(patience, w.pace.BodyGrace+earned-w.waited)
+		patience = min(patience, w.Pace.BodyGrace+earned-w.waited)
 	}
 	return patience
 }
@@ -47,8 +43,8 @@ func (w *wait) patience() time.Duration {
 // mostEarned is more seconds than any content takes.
 const mostEarned = 1 << 32
 
-// came counts content, and for how long it was waited for.
-func (w *wait) came(bytes int, waited time.Duration) {
+// Came counts content, and for how long it was waited for.
+func (w *Wait) Came(bytes int, waited time.Duration) {
 	w.received += int64(bytes)
 	w.waited += waited
 }

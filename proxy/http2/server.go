@@ -1,0 +1,515 @@
+// Package http2 speaks HTTP/2 (RFC 9113), to clients and to upstreams: frames, streams, flow control, priorities (RFC 9218) and
+// extended CONNECT (RFC 8441). One goroutine reads a connection; what is sent gathers in one buffer, which another goroutine
+// sends while there is something to send. A server's streams are served by a few goroutines, which serve one after the other.
+package http2
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/pace"
+	"github.com/portico-web/portico/proxy/socket"
+)
+
+// Server is what the connections of a server share. All members but Limits' must be set.
+type Server struct {
+	Bounds            Bounds
+	Limits            http1.Limits
+	ReadHeaderTimeout time.Duration // for SETTINGS, a field block, and a sign of life that was asked for
+	IdleTimeout       time.Duration // without streams
+	Pace              func() *pace.Pace
+	Date              func() []byte // the value of Date, for answers that have none
+	// Run serves a stream, and tells whether the handler returned in good order.
+	Run func(message.Handler, message.Stream) bool
+	// Refused answers a request that could not be taken in. The client of one that is malformed does not see the answer.
+	Refused func(message.Stream, *http1.Error)
+}
+
+// ServerConn is one connection of a client. Serve runs it; Drain may be called by any goroutine.
+type ServerConn struct {
+	conn
+	Connection
+	server *Server
+
+	// Of the goroutine that reads.
+	entering *ServerStream // whose field block is being read; nil when that belongs to no new stream
+	scratch  message.Head  // for one that is dropped
+	pressing time.Time     // since then SETTINGS, or the end of a field block, is awaited; zero when neither is
+	quiet    time.Time     // since then nothing came
+	asked    bool          // for a sign of life
+
+	// Under the lock.
+	highest uint32          // stream that the client opened
+	working int             // streams that are served, or wait to be
+	ready   []*ServerStream // those that wait
+	spare   []*ServerStream // to be used again
+	workers workers
+	since   time.Time // working is 0
+	leaving departure
+	leaveAt time.Time // of the first word of it
+}
+
+// Connection is what a ServerConn is told about its connection.
+type Connection struct {
+	Socket  *socket.Conn
+	Wire    io.ReadWriter // TLS over the socket, or the socket
+	State   *tls.ConnectionState
+	Peer    netip.AddrPort
+	Handler message.Handler
+	Context context.Context // of streams
+	Busy    func() bool     // the first stream begins; false when none may
+	Idle    func()          // the last one has ended
+}
+
+// departure is how far the connection is on its way to its end (RFC 9113 section 6.8).
+type departure uint8
+
+const (
+	staying   departure = iota
+	announced           // the client was told to open no more streams; those that are on their way are still served
+	departing           // the client knows which were the last
+)
+
+// Times of a connection.
+const (
+	restAfter = 100 * time.Millisecond // without traffic: then the connection gives back what it holds
+	lookAfter = 5 * time.Second        // how often it is looked whether the last stream has ended since
+	lastCall  = time.Second            // for streams that are on their way when the client is told to open no more
+)
+
+// NewServerConn takes a connection on which HTTP/2 was negotiated, and nothing was said yet.
+func (s *Server) NewServerConn(connection Connection) *ServerConn {
+	c := &ServerConn{server: s, Connection: connection}
+	c.conn.init(connection.Wire, c, &s.Bounds, &s.Limits)
+	c.workers.more.L = &c.mu
+	return c
+}
+
+// Serve serves the connection until it ends, and returns when everything that it started has. The socket stays open. It tells
+// how the connection ended: with nil, everything that the client was told has left; the client may still be sending.
+func (c *ServerConn) Serve() error {
+	now := time.Now()
+	c.pressing, c.quiet, c.since = now, now, now
+	c.mu.Lock()
+	c.greet()
+	c.mu.Unlock()
+	err := c.serve()
+	c.mu.Lock()
+	if fault, told := errors.AsType[*ConnectionError](err); told && !fault.Remote {
+		c.hangUp(fault, c.highest)
+	} else {
+		c.fail(err)
+	}
+	c.workers.retire()
+	c.mu.Unlock()
+	c.goroutines.Wait()
+	c.reader.drop()
+	if errors.Is(err, errDeparted) {
+		return nil
+	}
+	return err
+}
+
+var errDeparted = errors.New("nothing is left to be served")
+
+func (c *ServerConn) greet() {
+	c.out.hold(appendSettings(c.out.space(),
+		setting{settingMaxConcurrentStreams, uint32(c.bounds.Streams)},
+		setting{settingMaxHeaderListSize, uint32(c.server.Limits.HeadBytes)},
+		setting{settingEnableConnectProtocol, 1},
+		setting{settingNoRFC7540Priorities, 1}))
+	if more := c.bounds.ConnectionWindow - initialWindow; more > 0 {
+		c.out.hold(appendWindowUpdate(c.out.space(), 0, more))
+	}
+	c.flush()
+}
+
+func (c *ServerConn) serve() error {
+	if err := c.readPreface(); err != nil {
+		return err
+	}
+	for {
+		any, err := c.take()
+		if err != nil {
+			return err
+		}
+		if any && !c.block.open {
+			c.pressing = time.Time{}
+		}
+		if err := c.await(); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *ServerConn) readPreface() error {
+	for {
+		if known := c.reader.peek(len(Preface)); !strings.HasPrefix(Preface, string(known)) {
+			return errPreface
+		} else if len(known) == len(Preface) {
+			c.reader.skip(len(Preface))
+			return nil
+		}
+		if err := c.await(); err != nil {
+			return err
+		}
+	}
+}
+
+var errPreface = violation("a malformed preface")
+
+// await waits for more to come, and looks after the connection meanwhile.
+func (c *ServerConn) await() error {
+	now := time.Now()
+	c.quiet, c.asked = now, false
+	if !c.peer.settled || c.block.open || c.reader.within() {
+		if c.pressing.IsZero() {
+			c.pressing = now
+		}
+	}
+	for {
+		patience, err := c.patience(now)
+		if err != nil {
+			return err
+		}
+		c.Socket.ReadWithin(now, patience)
+		err = c.reader.fill()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, socket.ErrInterrupted):
+			c.Socket.Resume()
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		}
+		now = time.Now()
+	}
+}
+
+// patience is for how long to wait before the connection is looked after again; an error ends it.
+func (c *ServerConn) patience(now time.Time) (time.Duration, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return 0, c.err
+	}
+	patience, err := c.stay(now)
+	if err != nil {
+		return 0, err
+	}
+	if quiet := now.Sub(c.quiet); quiet < restAfter {
+		patience = min(patience, restAfter-quiet)
+	} else {
+		c.rest()
+	}
+	if c.working > 0 {
+		patience = min(patience, lookAfter)
+	}
+	if !c.pressing.IsZero() {
+		left := c.server.ReadHeaderTimeout - now.Sub(c.pressing)
+		if left <= 0 {
+			return 0, errSlow
+		}
+		patience = min(patience, left)
+	}
+	return patience, nil
+}
+
+var (
+	errSlow   = &ConnectionError{Code: SettingsTimeout, Reason: "SETTINGS, or the rest of a field block, comes too slowly"}
+	errSilent = errors.New("the client gives no sign of life")
+)
+
+// stay is for how long the connection may go on like this.
+func (c *ServerConn) stay(now time.Time) (left time.Duration, err error) {
+	if c.leaving == announced && now.Sub(c.leaveAt) >= lastCall {
+		c.depart()
+	}
+	switch {
+	case c.leaving == announced:
+		return lastCall - now.Sub(c.leaveAt), nil
+	case c.working > 0:
+		return c.listen(now)
+	case c.leaving == departing:
+		return 0, errDeparted
+	}
+	if left = c.server.IdleTimeout - now.Sub(c.since); left <= 0 {
+		c.leaving = departing
+		c.out.hold(appendGoAway(c.out.space(), c.highest, NoError))
+		c.flush()
+		return 0, errDeparted
+	}
+	return left, nil
+}
+
+// listen asks a client for a sign of life that has said nothing for long while it is being served.
+func (c *ServerConn) listen(now time.Time) (left time.Duration, err error) {
+	silence := c.server.Pace().StallTimeout
+	if c.asked {
+		silence += c.server.ReadHeaderTimeout
+	}
+	if left = silence - now.Sub(c.quiet); left > 0 {
+		return left, nil
+	}
+	if c.asked {
+		return 0, errSilent
+	}
+	c.asked = true
+	c.out.hold(appendPing(c.out.space(), 0, pingAlive))
+	c.flush()
+	return c.server.ReadHeaderTimeout, nil
+}
+
+// What the PINGs carry that are sent.
+var (
+	pingAlive  = [8]byte{'a', 'l', 'i', 'v', 'e'}
+	pingLeaves = [8]byte{'l', 'e', 'a', 'v', 'e', 's'}
+)
+
+// rest gives back what only traffic needs.
+func (c *ServerConn) rest() {
+	c.reader.rest()
+	if c.working > 0 {
+		return
+	}
+	c.workers.retire()
+	c.spare, c.ready, c.fields, c.block.bytes, c.waiting = nil, nil, nil, nil, nil
+	c.list.forget()
+	c.scratch.Reset()
+	if c.out.running {
+		c.out.retired = true
+		c.out.more.Signal()
+	}
+}
+
+// Drain asks the client to open no more streams. Serve returns when those that there are have ended.
+func (c *ServerConn) Drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving != staying || c.err != nil {
+		return
+	}
+	c.leaving, c.leaveAt = announced, time.Now()
+	c.out.hold(appendPing(appendGoAway(c.out.space(), maxStream, NoError), 0, pingLeaves))
+	c.flush()
+	c.Socket.Interrupt() // so that the time begins
+}
+
+// depart tells the client which streams were the last. What it opened since it was told to stop is taken back.
+func (c *ServerConn) depart() {
+	c.leaving = departing
+	c.forgone.beyond = c.highest
+	c.out.hold(appendGoAway(c.out.space(), c.highest, NoError))
+	c.flush()
+}
+
+// The methods of role.
+
+func (c *ServerConn) opened(id uint32) bool { return id%2 == 1 && id <= c.highest || c.forgone.has(id) }
+
+func (c *ServerConn) goAway(uint32, ErrCode) {}
+
+func (c *ServerConn) ponged(data [8]byte) {
+	if data == pingLeaves && c.leaving == announced {
+		c.depart()
+	}
+}
+
+// begin finds out what a field block belongs to.
+func (c *ServerConn) begin(id uint32) (*message.Head, *message.Fields, error) {
+	c.entering = nil
+	if id%2 == 0 {
+		return nil, nil, errStreamID
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scratch.Reset()
+	if st := c.streams[id]; st != nil {
+		if st.received {
+			return nil, &c.scratch.Fields, nil
+		}
+		return nil, &st.trailer, nil
+	}
+	if c.forgone.has(id) {
+		return nil, &c.scratch.Fields, nil
+	}
+	if id <= c.highest {
+		return nil, nil, errClosedStream
+	}
+	c.entering = c.takeStream()
+	head := &c.entering.head
+	head.Reset()
+	return head, &head.Fields, nil
+}
+
+// end takes in the block that was read: a request, or what trails its content.
+func (c *ServerConn) end(id uint32, endStream bool) error {
+	st := c.entering
+	if st == nil {
+		return c.endTrailers(id, endStream)
+	}
+	malformed, refusal := c.list.request(endStream)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.highest = id
+	if c.block.selfish {
+		c.spare = append(c.spare, st)
+		return c.refuse(id, errSelfish)
+	}
+	if len(c.streams) >= c.bounds.Streams || len(c.ready) >= c.bounds.Streams {
+		c.spare = append(c.spare, st)
+		return c.refuse(id, errTooMany)
+	}
+	st.start(id, endStream, refusal)
+	if malformed != "" {
+		why := &StreamError{Code: ProtocolError, Reason: malformed}
+		st.refusal, st.muted, st.over = &http1.Error{Status: 400, Reason: malformed}, true, why
+		if err := c.refuse(id, why); err != nil {
+			return err
+		}
+	} else {
+		st.prioritize(c.foretold(id, c.list.priority))
+		c.streams[id] = &st.stream
+	}
+	return c.dispatch(st)
+}
+
+var errTooMany = &StreamError{Code: RefusedStream, Reason: "more streams than allowed"}
+
+func (c *ServerConn) endTrailers(id uint32, endStream bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.streams[id]
+	switch {
+	case st == nil: // it was on its way
+		return nil
+	case st.received:
+		return c.refuse(id, errHalfClosed)
+	case c.list.malformed != "" || c.list.refusal != nil || !endStream:
+		return c.refuse(id, errTrailers)
+	case st.length != message.Unknown && st.came < st.length:
+		return c.refuse(id, errContentLength)
+	}
+	st.received, st.trailed = true, st.trailer.Len() > 0
+	st.readable.wake()
+	return nil
+}
+
+var errTrailers = &StreamError{Code: ProtocolError, Reason: "malformed trailers"}
+
+// ended has nothing to do: who serves the stream finds out.
+func (c *ServerConn) ended(*stream) {}
+
+func (c *ServerConn) failed() { c.Socket.Interrupt() }
+
+// dispatch has the stream served.
+func (c *ServerConn) dispatch(st *ServerStream) error {
+	if c.working == 0 && !c.Busy() {
+		c.spare = append(c.spare, st)
+		return errClosed
+	}
+	c.working++
+	if c.workers.idle > 0 || c.workers.running >= c.bounds.Streams {
+		c.ready = append(c.ready, st)
+		c.workers.wake()
+		return nil
+	}
+	c.workers.running++
+	c.goroutines.Go(func() { c.serveStreams(st) })
+	return nil
+}
+
+// workers are the goroutines that serve streams.
+type workers struct {
+	running int
+	idle    int  // of them
+	called  int  // of the idle, to serve what is ready
+	retired bool // the idle ones are to end
+	more    sync.Cond
+}
+
+func (w *workers) wake() {
+	if w.idle > 0 {
+		w.idle--
+		w.called++
+		w.more.Signal()
+	}
+}
+
+func (w *workers) retire() {
+	w.retired = true
+	w.more.Broadcast()
+}
+
+// serveStreams serves one stream after the other.
+func (c *ServerConn) serveStreams(st *ServerStream) {
+	for st != nil {
+		st.serve()
+		st = c.nextStream(st)
+	}
+}
+
+// nextStream puts a stream aside that was served, and waits for another; nil when the goroutine is to end.
+func (c *ServerConn) nextStream(done *ServerStream) *ServerStream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.putAside(done)
+	for {
+		if len(c.ready) > 0 {
+			st := c.ready[0]
+			c.ready = append(c.ready[:0], c.ready[1:]...)
+			return st
+		}
+		w := &c.workers
+		if w.retired || c.err != nil {
+			break
+		}
+		w.idle++
+		for w.called == 0 && !w.retired {
+			w.more.Wait()
+		}
+		if w.called > 0 {
+			w.called--
+		} else {
+			w.idle--
+			break
+		}
+	}
+	c.workers.running--
+	if c.workers.running == 0 {
+		c.workers.retired = false
+	}
+	return nil
+}
+
+func (c *ServerConn) putAside(st *ServerStream) {
+	c.spare = append(c.spare, st)
+	if c.working--; c.working > 0 {
+		return
+	}
+	c.since = time.Now()
+	c.Idle()
+	if c.leaving == departing {
+		c.Socket.Interrupt()
+	}
+}
+
+func (c *ServerConn) takeStream() *ServerStream {
+	if n := len(c.spare); n > 0 {
+		st := c.spare[n-1]
+		c.spare = c.spare[:n-1]
+		return st
+	}
+	st := &ServerStream{server: c}
+	st.stream.init(&c.conn)
+	return st
+}
