@@ -38,11 +38,13 @@ func (s *server) newHTTP3() *http3Codec {
 		MaxHeaderBytes: s.settings.HeaderBytes,
 		IdleTimeout:    s.settings.IdleTimeout,
 		QUICConfig: &quic.Config{
-			MaxIdleTimeout:                 s.settings.IdleTimeout,
-			HandshakeIdleTimeout:           min(s.settings.ReadHeaderTimeout, mostHandshake) / 2, // a handshake may take twice that
-			MaxIncomingStreams:             int64(s.settings.Streams),
-			MaxIncomingUniStreams:          8, // control, two of QPACK, and those that nobody knows
-			InitialStreamReceiveWindow:     streamWindow,
+			MaxIdleTimeout:        s.settings.IdleTimeout,
+			HandshakeIdleTimeout:  min(s.settings.ReadHeaderTimeout, mostHandshake) / 2, // a handshake may take twice that
+			MaxIncomingStreams:    int64(s.settings.Streams),
+			MaxIncomingUniStreams: 8, // control, two of QPACK, and those that nobody knows
+
+			// Heads, too, need room of the connection: an upload that nobody reads may not take much of it. It gets more as it is read.
+			InitialStreamReceiveWindow:     streamWindow / 4,
 			MaxStreamReceiveWindow:         2 * streamWindow,
 			InitialConnectionReceiveWindow: connectionWindow,
 			MaxConnectionReceiveWindow:     2 * connectionWindow,

@@ -270,6 +270,37 @@ func TestAClientIsNotSlowWhileItsConnectionHasNoRoom(t *testing.T) {
 	})
 }
 
+// In HTTP/3 heads need room of the connection, too.
+func TestUploadsThatNobodyReadsLeaveRoomForOtherRequests(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}), make(chan struct{})
+	onCodecs(t, options{settings: both(), handler: func(stream message.Stream) {
+		if stream.Head().Path == "/slow" {
+			begun <- struct{}{}
+			<-release
+		}
+		echo(stream)
+	}}, func(t *testing.T, _ *edge, client *http.Client, _ string) {
+		release = make(chan struct{})
+		var uploads sync.WaitGroup
+		defer uploads.Wait()
+		defer func() { close(release) }()
+		for range 6 {
+			uploads.Go(func() {
+				if response, err := client.Do(newRequest("POST", "/slow", bytes.NewReader(make([]byte, 1<<20)))); err == nil {
+					_ = response.Body.Close()
+				}
+			})
+			within(t, begun, "the handler to begin")
+		}
+		for range 3 {
+			if response, got := fetch(t, client, newRequest("GET", "/", nil)); response.StatusCode != 200 {
+				t.Errorf("%d %q", response.StatusCode, got)
+			}
+		}
+	})
+}
+
 func TestABodyThatStallsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	failed := make(chan error, 1)
