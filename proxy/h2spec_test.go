@@ -14,13 +14,6 @@ import (
 	"github.com/portico-web/portico/internal/dbtest"
 )
 
-// h2specFailures are the cases of h2spec that may fail, and why. One that passes has to leave the list.
-var h2specFailures = map[string]string{
-	"http2/6.5.3/1":   "the codec hangs up on a setting that comes twice in a frame",
-	"http2/8.1.2.2/1": "the codec answers connection-specific fields with 400, and does not reset the stream",
-	"http2/8.1.2.2/2": "the codec answers such a TE field with 400, and does not reset the stream",
-}
-
 func TestHTTP2Conforms(t *testing.T) {
 	t.Parallel()
 	programs, _ := filepath.Glob("../bin/tools/h2spec@*") // where make puts it
@@ -28,7 +21,7 @@ func TestHTTP2Conforms(t *testing.T) {
 	e := start(t, site(echo(t), `      - {path: /, upstream: app}`))
 	report := filepath.Join(t.TempDir(), "report.xml")
 	port := strconv.Itoa(e.Addrs().HTTPS.Port)
-	command := exec.CommandContext(t.Context(), h2spec, "--tls", "--insecure", "--host", "127.0.0.1", "--port", port, "--timeout", "5", "--junit-report", report)
+	command := exec.CommandContext(t.Context(), h2spec, "--strict", "--tls", "--insecure", "--host", "127.0.0.1", "--port", port, "--timeout", "5", "--junit-report", report)
 	var said bytes.Buffer
 	command.Stdout, command.Stderr = &said, &said
 	failed := command.Run() // which cases did is in the report
@@ -40,19 +33,8 @@ func TestHTTP2Conforms(t *testing.T) {
 		t.Errorf("h2spec ran only %d cases", len(outcomes))
 	}
 	for name, failure := range outcomes {
-		reason, mayFail := h2specFailures[name]
-		switch {
-		case failure != "" && !mayFail:
+		if failure != "" {
 			t.Errorf("%s: %s", name, failure)
-		case failure != "":
-			t.Logf("%s fails, %s: %s", name, reason, failure)
-		case mayFail:
-			t.Errorf("%s passes: take it out of h2specFailures", name)
-		}
-	}
-	for name := range h2specFailures {
-		if _, ran := outcomes[name]; !ran {
-			t.Errorf("h2spec has no case %s", name)
 		}
 	}
 }

@@ -209,10 +209,11 @@ func blank(c byte) bool { return c == ' ' || c == '\t' }
 func (l *fieldList) request(endStream bool) (malformed string, refusal *http1.Error) {
 	head := l.head
 	head.Version = message.HTTP2
-	if l.malformed != "" {
-		return l.malformed, nil
+	if malformed = l.malformed; malformed == "" {
+		malformed = l.pseudoFields()
 	}
-	if malformed = l.pseudoFields(); malformed != "" {
+	if malformed != "" {
+		l.tell()
 		return malformed, nil
 	}
 	if len(l.cookie) > 0 {
@@ -242,6 +243,19 @@ func (l *fieldList) request(endStream bool) (malformed string, refusal *http1.Er
 		return "", l.refusal
 	}
 	return l.framing(endStream), nil
+}
+
+// tell puts what is known of a malformed request into its head, for the log.
+func (l *fieldList) tell() {
+	if httpguts.ValidHeaderFieldName(l.method) {
+		l.head.Method = l.method
+	}
+	if message.ValidAuthority(l.authority) {
+		l.head.Authority = l.authority
+	}
+	if len(l.path) <= l.limits.TargetBytes {
+		l.head.Path, l.head.Query, l.head.HasQuery = strings.Cut(l.path, "?")
+	}
 }
 
 // pseudoFields checks that those are there that belong to a request (RFC 9113 section 8.3.1, RFC 8441 section 4).
