@@ -158,7 +158,6 @@ func TestChromiumUploadsAFile(t *testing.T) {
 
 func TestChromiumTalksOverAWebSocket(t *testing.T) {
 	t.Parallel()
-	needOwnHTTP2(t) // so that it takes the connection of the page
 	ctx := chromium(t)
 	app := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ws" {

@@ -224,9 +224,6 @@ func TestNghttpIsServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == "a table of two sizes" {
-				needOwnHTTP2(t)
-			}
 			arguments := []string{"--no-verify-peer"}
 			for _, argument := range c.arguments {
 				if strings.HasPrefix(argument, "/") && argument != file {

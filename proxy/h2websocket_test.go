@@ -10,12 +10,6 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// needOwnHTTP2 skips what cannot work.
-func needOwnHTTP2(t *testing.T) {
-	t.Helper()
-	t.Skip("needs the codec of our own")
-}
-
 // chatLeft is the status with which chat leaves.
 const chatLeft websocket.StatusCode = 4001
 
@@ -54,7 +48,6 @@ type chatRoom struct {
 
 func newChatRoom(t *testing.T, limits string) *chatRoom {
 	t.Helper()
-	needOwnHTTP2(t)
 	room := &chatRoom{ended: make(chan error, 8)}
 	app := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

@@ -32,6 +32,7 @@ type output struct {
 	generation uint32        // how often it was sent
 	wanted     bool          // what was gathered is to be sent
 	replies    int           // frames in the buffer that the other end asked for
+	parting    []uint32      // streams to be reset when what was gathered has left; see part
 
 	running bool // the goroutine exists
 	waits   bool // for more
@@ -94,7 +95,8 @@ func (c *conn) write() {
 		if full == nil {
 			continue
 		}
-		o.buffer, o.replies = nil, 0
+		parting := o.parting
+		o.buffer, o.replies, o.parting = nil, 0, nil
 		o.generation++
 		c.mu.Unlock()
 		_, err := c.wire.Write(full.bytes)
@@ -104,7 +106,22 @@ func (c *conn) write() {
 			o.wanted = false
 			c.fail(err)
 		}
+		for _, id := range parting {
+			o.hold(appendRSTStream(o.space(), id, NoError))
+			o.wanted = true
+		}
 	}
+}
+
+// part resets a stream whose answer is whole, so that the client sends no more of the request (RFC 9113 section 8.1). That
+// leaves behind the answer, in a TLS record of its own: some clients that read both at once miss the answer.
+func (c *conn) part(id uint32) {
+	c.forgone.add(id)
+	c.out.parting = append(c.out.parting, id)
+	if c.out.buffer == nil {
+		c.out.space()
+	}
+	c.flush()
 }
 
 // reply appends a frame that the other end made necessary, and has it sent. Who asks for many and reads none is hung up on.

@@ -26,9 +26,10 @@ type ServerStream struct {
 	muted    bool         // nothing is said to the client any more
 	tunnel   *tunnel
 	wait     pace.Wait
+	talks    bool        // the answer has begun: what the client sends is part of a conversation
 	begun    atomic.Bool // the content was asked for
 	bodyErr  error
-	ahead    bool // content came with the request
+	context  context.Context
 }
 
 // start makes the stream that of a request. It is called with the lock held.
@@ -36,7 +37,7 @@ func (st *ServerStream) start(id uint32, endStream bool, refusal *http1.Error) {
 	st.open(id)
 	st.received = endStream
 	st.progress, st.refusal, st.muted, st.tunnel = message.Progress{}, refusal, false, nil
-	st.wait = pace.Wait{Pace: st.server.server.Pace()}
+	st.wait, st.talks = pace.Wait{Pace: st.server.server.Pace()}, false
 	st.begun.Store(false)
 	st.bodyErr = nil
 	if st.head.Protocol == "" {
@@ -76,11 +77,16 @@ func (st *ServerStream) complete(sound bool) {
 			delete(c.streams, st.id)
 		case st.progress.Aborted || !st.progress.Ended || !sound:
 			st.giveUp(InternalError)
-		case !st.received: // and what is still to come of it is of no use (RFC 9113 section 8.1)
-			st.giveUp(NoError)
+		case !st.received:
+			delete(c.streams, st.id)
+			c.part(st.id)
 		default:
 			delete(c.streams, st.id)
 		}
+	}
+	if st.cancel != nil {
+		st.cancel()
+		st.context, st.cancel = nil, nil
 	}
 	c.leave(&st.stream)
 	st.discard()
@@ -105,7 +111,19 @@ func (st *ServerStream) Head() *message.Head       { return &st.head }
 func (st *ServerStream) Body() message.Body        { return st }
 func (st *ServerStream) Peer() netip.AddrPort      { return st.server.Peer }
 func (st *ServerStream) TLS() *tls.ConnectionState { return st.server.State }
-func (st *ServerStream) Context() context.Context  { return st.server.Context }
+
+// Context ends with the stream. It is made when it is asked for: hardly anybody does.
+func (st *ServerStream) Context() context.Context {
+	st.conn.mu.Lock()
+	defer st.conn.mu.Unlock()
+	if st.context == nil {
+		st.context, st.cancel = context.WithCancel(st.server.Context)
+		if st.failure() != nil {
+			st.cancel()
+		}
+	}
+	return st.context
+}
 
 // Gone tells whether the client gave the request up, or has left.
 func (st *ServerStream) Gone() bool {
@@ -160,6 +178,10 @@ func (st *ServerStream) sendHead(head *message.Head, length int64, flush bool) e
 	}
 	st.sendBlock(block, 0)
 	c.fields = block
+	if head.Status >= 200 && !st.talks {
+		st.talks = true
+		st.readable.wake()
+	}
 	if flush {
 		c.flush()
 	}
@@ -275,30 +297,42 @@ func (st *ServerStream) nextContent() ([]byte, error) {
 		return nil, io.EOF
 	}
 	if st.content.size == 0 && !st.received {
-		// The client cannot send any while other streams' content, which nobody takes, has all the room: then no rate is asked.
-		patience, starved := st.wait.Patience(), c.allowed < leastPart
-		if starved {
-			patience = st.wait.Pace.StallTimeout
-		}
-		if patience <= 0 {
-			return nil, message.ErrTooSlow
-		}
-		started := time.Now()
-		content, expired, err := st.next(started.Add(patience))
-		waited := time.Since(started)
-		if starved {
-			waited = 0
-		}
-		st.wait.Came(len(content), waited)
-		if expired {
-			return nil, message.ErrTooSlow
-		}
-		return content, bodyError(err)
+		return st.awaitContent()
 	}
 	content, _, err := st.next(time.Time{})
 	st.wait.Came(len(content), 0)
 	return content, bodyError(err)
 }
+
+// awaitContent waits for content that is to come. A client that talks with the target may be silent, as long as it lives. One
+// that cannot send any, because other streams' content, which nobody takes, has all the room, need not keep a rate.
+func (st *ServerStream) awaitContent() ([]byte, error) {
+	for {
+		patience, starved := st.wait.Patience(), st.conn.allowed < leastPart
+		switch {
+		case st.talks:
+			patience = conversation
+		case starved:
+			patience = st.wait.Pace.StallTimeout
+		case patience <= 0:
+			return nil, message.ErrTooSlow
+		}
+		started := time.Now()
+		content, expired, err := st.next(started.Add(patience))
+		if !starved && !st.talks {
+			st.wait.Came(len(content), time.Since(started))
+		}
+		if !expired {
+			return content, bodyError(err)
+		}
+		if !st.talks {
+			return nil, message.ErrTooSlow
+		}
+	}
+}
+
+// conversation is how long a wait may take at once that is not bounded.
+const conversation = time.Hour
 
 // bodyError says what the end of a stream means for the content.
 func bodyError(err error) error {

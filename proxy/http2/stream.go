@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -18,6 +19,7 @@ type stream struct {
 	trailer  message.Fields // of what is received
 	readable waiter
 	writable waiter
+	cancel   context.CancelFunc // of the context that somebody asked for; nil when nobody did
 }
 
 type sending struct {
@@ -97,6 +99,9 @@ func (st *stream) end(why error) {
 	st.conn.leave(st)
 	st.readable.wake()
 	st.writable.wake()
+	if st.cancel != nil {
+		st.cancel()
+	}
 }
 
 // send appends as much content as there is room and window for, at most so many frames, and returns the rest.
