@@ -244,6 +244,13 @@ func (c *checker) limits() {
 		{"limits.header_fields", int64(limits.HeaderFields), 8, 10_000},
 		{"limits.target_bytes", int64(limits.TargetBytes), 256, int64(limits.HeaderBytes)},
 		{"limits.body_rate", int64(*limits.BodyRate), 0, 1 << 30},
+		{"limits.http2.stream_window", int64(limits.HTTP2.StreamWindow), 64 << 10, 64 << 20},
+		{"limits.http2.connection_window", int64(limits.HTTP2.ConnectionWindow), int64(limits.HTTP2.StreamWindow), 1 << 30},
+		{"limits.http2.header_table", int64(limits.HTTP2.HeaderTable), 1, 64 << 10},
+		{"limits.http2.continuations", int64(limits.HTTP2.Continuations), 1, 10_000},
+		{"limits.http2.resets", int64(limits.HTTP2.Resets), 1, 100_000},
+		{"limits.http2.control_frames", int64(limits.HTTP2.ControlFrames), 10, 1_000_000},
+		{"limits.http2.unread_replies", int64(limits.HTTP2.UnreadReplies), 1, 100_000},
 	} {
 		if key.value < key.least || key.value > key.most {
 			c.doc.Faultf(key.path, "%s: %d is not between %d and %d", key.path, key.value, key.least, key.most)

@@ -125,6 +125,18 @@ type Limits struct {
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`
 	StallTimeout      time.Duration `yaml:"stall_timeout"`
 	DrainTimeout      time.Duration `yaml:"drain_timeout"`
+	HTTP2             HTTP2Limits   `yaml:"http2"`
+}
+
+// HTTP2Limits bounds one connection of HTTP/2. Who goes beyond is hung up on, with ENHANCE_YOUR_CALM.
+type HTTP2Limits struct {
+	StreamWindow     Size `yaml:"stream_window"`     // bytes of one request's content that may wait to be forwarded
+	ConnectionWindow Size `yaml:"connection_window"` // the same of all
+	HeaderTable      Size `yaml:"header_table"`      // bytes that the compression of heads may keep in mind
+	Continuations    int  `yaml:"continuations"`     // CONTINUATION frames of one head
+	Resets           int  `yaml:"resets"`            // a second, of streams that the client resets or makes the edge reset
+	ControlFrames    int  `yaml:"control_frames"`    // a second, of frames with neither a head nor content
+	UnreadReplies    int  `yaml:"unread_replies"`    // frames that the client asked for and does not take in
 }
 
 // Prefix is an address range; a single address stands for the range of itself.

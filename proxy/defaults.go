@@ -27,6 +27,7 @@ func (c *Config) fillIn() {
 	c.Limits.IdleTimeout = cmp.Or(c.Limits.IdleTimeout, 2*time.Minute)
 	c.Limits.StallTimeout = cmp.Or(c.Limits.StallTimeout, time.Minute)
 	c.Limits.DrainTimeout = cmp.Or(c.Limits.DrainTimeout, 30*time.Second)
+	c.Limits.HTTP2.fillIn()
 	for name, limit := range c.RateLimits {
 		limit.Key = cmp.Or(limit.Key, keyClientIP)
 		limit.Burst = cmp.Or(limit.Burst, limit.Rate.Events)
@@ -51,4 +52,14 @@ func (c *Config) fillIn() {
 			}
 		}
 	}
+}
+
+func (l *HTTP2Limits) fillIn() {
+	l.StreamWindow = cmp.Or(l.StreamWindow, 256<<10)
+	l.ConnectionWindow = cmp.Or(l.ConnectionWindow, 1<<20)
+	l.HeaderTable = cmp.Or(l.HeaderTable, 4<<10)
+	l.Continuations = cmp.Or(l.Continuations, 64)
+	l.Resets = cmp.Or(l.Resets, 100)
+	l.ControlFrames = cmp.Or(l.ControlFrames, 1000)
+	l.UnreadReplies = cmp.Or(l.UnreadReplies, 1000)
 }

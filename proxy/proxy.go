@@ -28,6 +28,7 @@ import (
 	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/compress"
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/http2"
 	"github.com/portico-web/portico/proxy/pace"
 	"github.com/portico-web/portico/proxy/server"
 )
@@ -234,8 +235,15 @@ func (c *Config) serverSettings() server.Settings {
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3,
 		HeaderBytes: int(c.Limits.HeaderBytes), TargetBytes: int(c.Limits.TargetBytes), Fields: c.Limits.HeaderFields,
 		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout,
-		Connections: c.Limits.Connections, Streams: c.Limits.Streams,
+		Connections: c.Limits.Connections, Streams: c.Limits.Streams, HTTP2: c.Limits.HTTP2.bounds(),
 		Pace: c.pace(),
+	}
+}
+
+func (l *HTTP2Limits) bounds() http2.Bounds {
+	return http2.Bounds{
+		StreamWindow: int(l.StreamWindow), ConnectionWindow: int(l.ConnectionWindow), HeaderTable: int(l.HeaderTable),
+		Continuations: l.Continuations, Resets: l.Resets, Frames: l.ControlFrames, Replies: l.UnreadReplies,
 	}
 }
 

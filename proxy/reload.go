@@ -85,6 +85,7 @@ func needsRestart(current, next *Config) error {
 		{"limits.target_bytes", current.Limits.TargetBytes, next.Limits.TargetBytes},
 		{"limits.read_header_timeout", current.Limits.ReadHeaderTimeout, next.Limits.ReadHeaderTimeout},
 		{"limits.idle_timeout", current.Limits.IdleTimeout, next.Limits.IdleTimeout},
+		{"limits.http2", current.Limits.HTTP2, next.Limits.HTTP2},
 	} {
 		if setting.now != setting.wanted {
 			return fmt.Errorf("%s changed from %v to %v: this one needs a restart", setting.key, setting.now, setting.wanted)

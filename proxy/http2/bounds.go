@@ -10,6 +10,7 @@ type Bounds struct {
 	Streams          int // open at a time; 128
 	StreamWindow     int // bytes of a stream's content that may be held; 256 KiB. It begins with 64 KiB, and grows with use
 	ConnectionWindow int // the same of all streams; 1 MiB
+	HeaderTable      int // bytes of the tables that compress heads; 4 KiB
 	Continuations    int // CONTINUATION frames of one field block; 64
 	Resets           int // a second, of streams that the other end resets, or makes this one reset; 100
 	Frames           int // a second, of frames that bring neither a request nor content; 1000
@@ -21,6 +22,7 @@ func (b Bounds) WithDefaults() Bounds {
 	b.Streams = cmp.Or(b.Streams, 128)
 	b.StreamWindow = cmp.Or(b.StreamWindow, 256<<10)
 	b.ConnectionWindow = cmp.Or(b.ConnectionWindow, 1<<20)
+	b.HeaderTable = cmp.Or(b.HeaderTable, tableSize)
 	b.Continuations = cmp.Or(b.Continuations, 64)
 	b.Resets = cmp.Or(b.Resets, 100)
 	b.Frames = cmp.Or(b.Frames, 1000)

@@ -68,8 +68,9 @@ func (c *conn) init(wire io.ReadWriter, role role, bounds *Bounds, limits *http1
 	c.reader.source = wire
 	c.list.limits = limits
 	c.decoder = hpack.NewDecoder(tableSize, c.list.add)
+	c.decoder.SetAllowedMaxDynamicTableSize(uint32(max(bounds.HeaderTable, tableSize)))
 	c.out.more.L = &c.mu
-	c.encoder = newEncoder()
+	c.encoder = newEncoder(bounds.HeaderTable)
 	c.peer = newPeer()
 	c.streams = map[uint32]*stream{}
 	c.window, c.allowed = initialWindow, bounds.ConnectionWindow

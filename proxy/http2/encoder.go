@@ -13,6 +13,7 @@ import (
 // encoder writes field blocks (RFC 7541). Unlike hpack's it takes bytes, so that a field costs no memory unless it enters the
 // table, which it does when it is seen for the second time: what differs from message to message stays out.
 type encoder struct {
+	bound   int     // bytes of the table, as this end allows
 	most    int     // bytes of the table, as both ends allow
 	size    int     // of the entries
 	entries []entry // the newest last
@@ -27,7 +28,7 @@ type entry struct {
 }
 
 const (
-	tableSize = 4096 // bytes that a table has at the beginning, and at most here
+	tableSize = 4096 // bytes that a table has at the beginning (RFC 9113 section 6.5.2)
 	entryCost = 32   // what RFC 7541 section 4.1 adds to an entry's text
 	longest   = 1024 // bytes of a field that may enter the table
 	seenSize  = 64
@@ -35,11 +36,17 @@ const (
 
 var seed = maphash.MakeSeed()
 
-func newEncoder() encoder { return encoder{most: tableSize} }
+func newEncoder(bound int) encoder {
+	e := encoder{most: tableSize, bound: bound}
+	if bound < tableSize {
+		e.resize(tableSize)
+	}
+	return e
+}
 
 // resize takes in how large a table the other end keeps.
 func (e *encoder) resize(allowed uint32) {
-	most := int(min(allowed, tableSize))
+	most := int(min(allowed, uint32(e.bound)))
 	if !e.resized {
 		e.lowest = e.most
 	}

@@ -124,6 +124,7 @@ var errDeparted = errors.New("nothing is left to be served")
 func (c *ServerConn) greet() {
 	c.out.hold(appendSettings(c.out.space(),
 		setting{settingMaxConcurrentStreams, uint32(c.bounds.Streams)},
+		setting{settingHeaderTableSize, uint32(c.bounds.HeaderTable)},
 		setting{settingMaxHeaderListSize, uint32(c.server.Limits.HeadBytes)},
 		setting{settingEnableConnectProtocol, 1},
 		setting{settingNoRFC7540Priorities, 1}))

@@ -90,6 +90,7 @@ func (c *conn) onSettings(h *frameHeader, payload []byte) error {
 		if len(payload) != 0 {
 			return errFrameSize
 		}
+		c.decoder.SetAllowedMaxDynamicTableSize(uint32(c.bounds.HeaderTable))
 		return nil
 	}
 	if len(payload)%6 != 0 {
