@@ -49,6 +49,7 @@ type conn struct {
 
 	reader *http1.Reader
 	fresh  bool    // no request came yet
+	idling bool    // the next wait is a long one
 	work   *stream // of the request that is served, kept for a while for the next one
 
 	mu    sync.Mutex
@@ -145,14 +146,21 @@ func (c *conn) become(next phase, now time.Time) bool {
 	return true
 }
 
-// serveHTTP1 serves one request after the other.
+// serveHTTP1 serves one request after the other. A connection that has become idle goes on in a new goroutine, since the stack
+// that a request needed would stay for as long as nobody asks for the next.
 func (c *conn) serveHTTP1() {
-	defer c.end()
-	defer c.rest()
-	c.reader = http1.NewReader(c.wire, readBuffer)
+	if c.reader == nil {
+		c.reader = http1.NewReader(c.wire, readBuffer)
+	}
 	for c.await() && c.exchange() {
 		c.fresh = false
 	}
+	if c.idling {
+		c.server.connections.Go(c.serveHTTP1)
+		return
+	}
+	c.rest()
+	c.end()
 }
 
 // await waits for the first byte of a request; false when the connection is over.
@@ -161,14 +169,21 @@ func (c *conn) await() bool {
 	if c.reader.Buffered() > 0 { // sent ahead
 		return c.become(takingIn, now)
 	}
-	if !c.become(waiting, now) {
+	idling := c.idling
+	if c.idling = false; !idling && !c.become(waiting, now) {
 		return false
 	}
 	var err error
-	if c.server.draining.Load() {
+	switch {
+	case c.server.draining.Load():
 		err = c.waitOnceMore()
-	} else {
-		err = c.wait(now)
+	case idling:
+		err = c.waitLong()
+	default:
+		err = c.waitShortly()
+	}
+	if c.idling {
+		return false
 	}
 	if errors.Is(err, socket.ErrInterrupted) {
 		err = c.waitOnceMore()
@@ -179,20 +194,29 @@ func (c *conn) await() bool {
 	return err == nil && c.become(takingIn, time.Now())
 }
 
-// wait waits for the idle timeout, and gives back what the connection holds after a while.
-func (c *conn) wait(now time.Time) error {
-	patience := c.server.settings.IdleTimeout
-	if c.fresh {
-		patience = c.server.settings.ReadHeaderTimeout
-	}
-	c.socket.ReadWithin(now, min(patience, idleTick))
+// waitShortly gives back what the connection holds, and leaves it idling, when nothing comes soon.
+func (c *conn) waitShortly() error {
+	patience := c.patience()
+	c.socket.ReadWithin(c.since, min(patience, idleTick))
 	err := c.reader.Wait()
-	if isTimeout(err) && patience > idleTick {
+	if c.idling = isTimeout(err) && patience > idleTick; c.idling {
 		c.rest()
-		c.socket.ReadBy(now.Add(patience))
-		err = c.reader.Wait()
 	}
 	return err
+}
+
+// waitLong waits for what is left of the idle timeout.
+func (c *conn) waitLong() error {
+	c.socket.ReadBy(c.since.Add(c.patience()))
+	return c.reader.Wait()
+}
+
+// patience is how long a request may be waited for.
+func (c *conn) patience() time.Duration {
+	if c.fresh {
+		return c.server.settings.ReadHeaderTimeout
+	}
+	return c.server.settings.IdleTimeout
 }
 
 // waitOnceMore takes what was on its way when the server began to drain.
