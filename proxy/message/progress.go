@@ -97,6 +97,3 @@ func (p *Progress) End() error {
 	p.Ended = true
 	return nil
 }
-
-// Written is how much content there was.
-func (p *Progress) Written() int64 { return p.written }

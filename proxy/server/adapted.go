@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -16,20 +17,20 @@ import (
 	"github.com/portico-web/portico/proxy/message"
 )
 
-// codecWriter is what the codecs of HTTP/2 and HTTP/3 give to answer with.
+// codecWriter is what the codec of HTTP/3 gives to answer with.
 type codecWriter interface {
 	http.ResponseWriter
 	FlushError() error
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
+	HTTPStream() (*http3.Stream, error)
 }
 
 // origin is where a request of such a codec comes from.
 type origin struct {
-	version message.Version
-	peer    netip.AddrPort
-	tls     *tls.ConnectionState
-	unread  *atomic.Int32 // how many requests of the connection have content that nobody waits for just now
+	peer   netip.AddrPort
+	tls    *tls.ConnectionState
+	unread *atomic.Int32 // how many requests of the connection have content that nobody waits for just now
 }
 
 // adapted is one exchange on a codec that speaks in terms of net/http: message.Stream over its request and its writer.
@@ -42,17 +43,14 @@ type adapted struct {
 	body    adaptedBody
 	writing watch
 
-	answered  bool
-	bodiless  bool
-	isHead    bool
+	progress  message.Progress
 	length    int64
-	written   int64
-	ended     bool
-	aborted   bool
 	tunnelled *streamTunnel
 }
 
 var adaptations = sync.Pool{New: func() any { return new(adapted) }}
+
+var errStalled = errors.New("the client takes nothing")
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
@@ -63,7 +61,7 @@ func (s *server) adapt(handler message.Handler, w http.ResponseWriter, r *http.R
 	a := adaptations.Get().(*adapted)
 	a.origin, a.server, a.w, a.r = from, s, w.(codecWriter), r
 	a.writing.open(func() { _ = a.w.SetWriteDeadline(longAgo) })
-	refusal := takeIn(&a.head, r, from.version, &s.limits)
+	refusal := takeIn(&a.head, r, &s.limits)
 	a.body.open(a, refusal == nil)
 	var sound bool
 	if refusal == nil {
@@ -85,10 +83,10 @@ func (a *adapted) finish(sound bool) bool {
 		_ = a.tunnelled.Close()
 		return true
 	}
-	if !a.ended || !sound {
+	if !a.progress.Ended || !sound {
 		a.Abort()
 	}
-	return !a.aborted
+	return !a.progress.Aborted
 }
 
 func (a *adapted) release() {
@@ -96,8 +94,7 @@ func (a *adapted) release() {
 	a.body.close()
 	a.head.Reset()
 	a.origin, a.server, a.w, a.r = origin{}, nil, nil, nil
-	a.answered, a.bodiless, a.isHead, a.ended, a.aborted = false, false, false, false, false
-	a.length, a.written, a.tunnelled = 0, 0, nil
+	a.progress, a.tunnelled = message.Progress{}, nil
 	adaptations.Put(a)
 }
 
@@ -108,25 +105,16 @@ func (a *adapted) TLS() *tls.ConnectionState { return a.tls }
 func (a *adapted) Context() context.Context  { return a.r.Context() }
 func (a *adapted) Gone() bool                { return a.r.Context().Err() != nil }
 
-// Interim leaves 100 to a codec that sends it by itself, as that of HTTP/2 does when the content is read.
+// Interim sends 100 only to a client that waits for it.
 func (a *adapted) Interim(head *message.Head) error {
-	switch {
-	case a.aborted:
-		return errGivenUp
-	case a.answered:
-		return errAnswered
-	case head.Status < 100 || head.Status > 199 || head.Status == 101:
-		return errNotFinal
-	case head.Status == 100 && (!a.head.Expect || a.body.begun):
+	if err := a.progress.Interim(head); err != nil {
+		return err
+	}
+	if head.Status == 100 && (!a.head.Expect || a.body.begun) {
 		return nil
 	}
 	header := a.w.Header()
 	fill(header, &head.Fields)
-	if a.version == message.HTTP2 {
-		// When the stream is reset meanwhile, the codec may still be writing the map after WriteHeader has returned. This field,
-		// which it leaves out, makes it write a copy.
-		header["Content-Length"] = nil
-	}
 	a.writing.start(time.Now(), a.server.pace.Load().StallTimeout)
 	a.w.WriteHeader(head.Status)
 	if expired := a.writing.stop(); expired { // and half a head may have been sent
@@ -166,17 +154,9 @@ func fieldName(field *message.Field) string {
 }
 
 func (a *adapted) Answer(head *message.Head) error {
-	switch {
-	case a.aborted:
-		return errGivenUp
-	case a.answered:
-		return errAnswered
-	case head.Status < 200:
-		return errNotFinal
+	if err := a.progress.Answer(head, a.head.Method); err != nil {
+		return err
 	}
-	a.answered = true
-	a.isHead = a.head.Method == "HEAD"
-	a.bodiless = a.isHead || message.Bodiless(head.Status)
 	a.length = head.Length
 	a.writeHead(head, head.Status)
 	return nil
@@ -194,25 +174,15 @@ func (a *adapted) writeHead(head *message.Head, status int) {
 	if _, typed := header["Content-Type"]; !typed {
 		header["Content-Type"] = nil // or the codecs would guess one
 	}
-	if a.version == message.HTTP2 && a.server.draining.Load() {
-		header["Connection"] = []string{"close"} // which the codec takes as the sign to send GOAWAY
-	}
 	a.w.WriteHeader(status)
 }
 
 func (a *adapted) Write(content []byte) (int, error) {
-	switch {
-	case a.aborted:
-		return 0, errGivenUp
-	case !a.answered || a.ended:
-		return 0, errUnanswered
-	case a.bodiless || len(content) == 0:
-		return len(content), nil
+	if err := a.progress.Write(content); err != nil {
+		return 0, a.stop(err)
 	}
-	a.written += int64(len(content))
-	if a.length >= 0 && a.written > a.length {
-		a.Abort()
-		return 0, errTooMuch
+	if a.progress.Bodiless || len(content) == 0 {
+		return len(content), nil
 	}
 	a.writing.start(time.Now(), a.server.pace.Load().StallTimeout)
 	n, err := a.w.Write(content)
@@ -224,10 +194,10 @@ func (a *adapted) Write(content []byte) (int, error) {
 }
 
 func (a *adapted) Flush() error {
-	if a.aborted {
-		return errGivenUp
+	if a.progress.Aborted {
+		return message.ErrGivenUp
 	}
-	if !a.answered {
+	if !a.progress.Answered {
 		return nil
 	}
 	return a.flush(a.server.pace.Load().StallTimeout)
@@ -244,17 +214,10 @@ func (a *adapted) flush(patience time.Duration) error {
 
 // End leaves the end itself to the codec, which writes it when the handler returns.
 func (a *adapted) End(trailer *message.Fields) error {
-	switch {
-	case a.aborted:
-		return errGivenUp
-	case !a.answered || a.ended:
-		return errUnanswered
-	case !a.bodiless && a.length >= 0 && a.written < a.length:
-		a.Abort()
-		return errTooLittle
+	if err := a.progress.End(); err != nil {
+		return a.stop(err)
 	}
-	a.ended = true
-	if trailer != nil && !a.bodiless {
+	if trailer != nil && !a.progress.Bodiless {
 		header := a.w.Header()
 		for i := range trailer.All() {
 			field := &trailer.All()[i]
@@ -262,48 +225,44 @@ func (a *adapted) End(trailer *message.Fields) error {
 			header[name] = append(header[name], string(field.Value))
 		}
 	}
-	if a.isHead && a.length == message.Unknown && a.version == message.HTTP3 {
+	if a.head.Method == "HEAD" && a.length == message.Unknown {
 		return a.flush(a.server.pace.Load().StallTimeout) // or the codec would announce the length that it counted
 	}
-	if a.written > 0 || a.version == message.HTTP3 { // whose heads, too, wait for room at the client
-		_ = a.w.SetWriteDeadline(time.Now().Add(a.server.pace.Load().StallTimeout)) // for what the codec still holds back
-	}
+	_ = a.w.SetWriteDeadline(time.Now().Add(a.server.pace.Load().StallTimeout)) // for what the codec still holds back
 	return a.r.Context().Err()
+}
+
+// stop aborts the answer if its content is not what its head announced.
+func (a *adapted) stop(err error) error {
+	if errors.Is(err, message.ErrTooMuch) || errors.Is(err, message.ErrTooLittle) {
+		a.Abort()
+	}
+	return err
 }
 
 // Abort sends what was held back of an answer, so that the client sees that one began. The stream is reset when the handler
 // has returned.
 func (a *adapted) Abort() {
-	if a.aborted {
+	if a.progress.Aborted {
 		return
 	}
-	a.aborted = true
-	if a.answered && !a.Gone() {
+	a.progress.Aborted = true
+	if a.progress.Answered && !a.Gone() {
 		_ = a.flush(min(a.server.pace.Load().StallTimeout, time.Second))
 	}
 }
 
 // Tunnel answers 200 (RFC 8441 section 5, RFC 9220), on codecs that let go of a stream.
 func (a *adapted) Tunnel(head *message.Head) (message.Tunnel, error) {
-	switch {
-	case a.aborted:
-		return nil, errGivenUp
-	case a.answered:
-		return nil, errAnswered
-	case head.Status != http.StatusSwitchingProtocols:
-		return nil, errNotFinal
+	if err := a.progress.Switch(head, &a.head); err != nil {
+		return nil, err
 	}
-	streamer, able := a.w.(http3.HTTPStreamer)
-	if a.head.Protocol == "" || !able {
-		return nil, errNoSwitch
-	}
-	a.answered = true
 	a.length = message.Unknown
 	unsized := *head
 	unsized.Length = message.Unknown
 	a.writeHead(&unsized, http.StatusOK)
 	a.writing.start(time.Now(), a.server.pace.Load().StallTimeout)
-	stream, err := streamer.HTTPStream()
+	stream, err := a.w.HTTPStream()
 	a.writing.stop()
 	if err != nil {
 		return nil, fmt.Errorf("writing the answer: %w", err)

@@ -40,7 +40,7 @@ func (b *adaptedBody) open(a *adapted, readable bool) {
 	switch {
 	case !readable, a.head.Length == 0:
 		b.err = io.EOF
-	case a.head.Length == message.Unknown && a.version == message.HTTP3 && a.head.Protocol == "":
+	case a.head.Length == message.Unknown && a.head.Protocol == "":
 		b.probe()
 	}
 	b.leave(b.err == nil)

@@ -12,8 +12,6 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
-
-	"github.com/portico-web/portico/proxy/message"
 )
 
 // What an HTTP/3 connection may hold of its requests' content at first, in bytes; it may come to twice that.
@@ -108,7 +106,7 @@ func (h *http3Codec) serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 	q.count(1)
 	defer q.count(-1)
-	h.server.adapt(h.server.handlers.Secure, w, r, origin{message.HTTP3, q.peer, r.TLS, &q.unread})
+	h.server.adapt(h.server.handlers.Secure, w, r, origin{q.peer, r.TLS, &q.unread})
 }
 
 // quicConn is a QUIC connection in the registry.

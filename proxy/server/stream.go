@@ -13,18 +13,6 @@ import (
 	"github.com/portico-web/portico/proxy/message"
 )
 
-// What a handler may do wrong with an answer, or find out when it writes one.
-var (
-	errAnswered   = errors.New("a final answer was given already")
-	errUnanswered = errors.New("content comes after an answer's head")
-	errNotFinal   = errors.New("not the status of such an answer")
-	errTooMuch    = errors.New("more content than the answer's head announced")
-	errTooLittle  = errors.New("less content than the answer's head announced")
-	errGivenUp    = errors.New("the answer was given up")
-	errNoSwitch   = errors.New("the client asked for no other protocol")
-	errStalled    = errors.New("the client takes nothing")
-)
-
 // stream is one exchange on an HTTP/1.1 connection: message.Stream on the codec of http1.
 type stream struct {
 	output
@@ -33,16 +21,11 @@ type stream struct {
 	framing    http1.Framing
 	whole      bool // the request's content was buffered when the request was taken in
 	continued  bool // 100 was sent
-	answered   bool
-	bodiless   bool // the answer has no content
+	progress   message.Progress
 	chunked    bool
 	untilClose bool
 	closing    bool // the answer says that the connection ends after it
-	length     int64
-	written    int64
-	ended      bool
 	tunnelled  bool
-	aborted    bool
 }
 
 var streams = sync.Pool{New: func() any { return new(stream) }}
@@ -71,9 +54,8 @@ func (s *stream) begin(framing http1.Framing) {
 	s.framing = framing
 	s.whole = framing.Kind == http1.Sized && framing.Length <= int64(c.reader.Buffered())
 	s.continued = c.reader.Buffered() > 0
-	s.answered, s.bodiless, s.chunked, s.untilClose, s.closing = false, false, false, false, false
-	s.length, s.written = 0, 0
-	s.ended, s.tunnelled, s.aborted = false, false, false
+	s.progress = message.Progress{}
+	s.chunked, s.untilClose, s.closing, s.tunnelled = false, false, false, false
 	s.body.begin(c, framing)
 	c.socket.WriteWithin(s.body.wait.Pace.StallTimeout)
 }
@@ -85,7 +67,7 @@ func (s *stream) finish(sound bool) bool {
 		_ = c.wire.Close()
 		return false
 	}
-	if !s.ended || !sound || s.aborted || s.err != nil {
+	if !s.progress.Ended || !sound || s.progress.Aborted || s.err != nil {
 		s.Abort()
 		return false
 	}
@@ -123,12 +105,11 @@ func (s *stream) TLS() *tls.ConnectionState {
 
 // Interim sends 100 only to a client that waits for it, and nothing to one of HTTP/1.0 (RFC 9110 section 15.2).
 func (s *stream) Interim(head *message.Head) error {
+	if err := s.progress.Interim(head); err != nil {
+		return err
+	}
 	switch {
-	case s.answered:
-		return errAnswered
-	case head.Status < 100 || head.Status > 199 || head.Status == 101:
-		return errNotFinal
-	case s.head.Version == message.HTTP10 || s.aborted:
+	case s.head.Version == message.HTTP10:
 		return s.err
 	case head.Status == 100 && (!s.head.Expect || s.continued || s.body.begun.Load()):
 		return s.err
@@ -141,48 +122,32 @@ func (s *stream) Interim(head *message.Head) error {
 
 // Answer says that the connection ends after it when the request's content may not be read to its end.
 func (s *stream) Answer(head *message.Head) error {
-	switch {
-	case s.aborted:
-		return errGivenUp
-	case s.answered:
-		return errAnswered
-	case head.Status < 200:
-		return errNotFinal
+	if err := s.progress.Answer(head, s.head.Method); err != nil {
+		return err
 	}
-	s.answered = true
-	isHead := s.head.Method == "HEAD"
-	s.bodiless = isHead || message.Bodiless(head.Status)
-	s.length = head.Length
-	s.untilClose = head.Length == message.Unknown && !s.bodiless && s.head.Version == message.HTTP10
+	s.untilClose = head.Length == message.Unknown && !s.progress.Bodiless && s.head.Version == message.HTTP10
 	s.closing = s.untilClose || !s.framing.Persistent || s.conn.server.draining.Load() || !s.whole && !s.body.done.Load()
-	s.writeHead(head, isHead)
+	s.writeHead(head)
 	return s.err
 }
 
-func (s *stream) writeHead(head *message.Head, isHead bool) {
-	a := http1.Answer{Version: s.head.Version, Head: isHead, Close: s.closing}
+func (s *stream) writeHead(head *message.Head) {
+	a := http1.Answer{Version: s.head.Version, Head: s.head.Method == "HEAD", Close: s.closing}
 	if head.Get(message.Date) == nil {
 		a.Date = s.conn.server.clock.date(time.Now()).text
 	}
 	text, chunked := http1.AppendResponse(s.space(), head, a)
-	s.chunked = chunked && !s.bodiless
+	s.chunked = chunked && !s.progress.Bodiless
 	s.hold(text)
 }
 
 // Write holds content back until there is much of it, Flush or End.
 func (s *stream) Write(content []byte) (int, error) {
-	switch {
-	case s.aborted:
-		return 0, errGivenUp
-	case !s.answered || s.ended:
-		return 0, errUnanswered
-	case s.bodiless || len(content) == 0:
-		return len(content), s.err
+	if err := s.progress.Write(content); err != nil {
+		return 0, s.stop(err)
 	}
-	s.written += int64(len(content))
-	if s.length >= 0 && s.written > s.length {
-		s.Abort()
-		return 0, errTooMuch
+	if s.progress.Bodiless || len(content) == 0 {
+		return len(content), s.err
 	}
 	if s.chunked {
 		s.hold(http1.AppendChunkHeader(s.space(), len(content)))
@@ -201,38 +166,39 @@ var chunkEnd = []byte("\r\n")
 
 // Flush sends on what was held back.
 func (s *stream) Flush() error {
-	if s.aborted {
-		return errGivenUp
+	if s.progress.Aborted {
+		return message.ErrGivenUp
 	}
 	return s.flush()
 }
 
 // End completes the answer. Trailers leave with chunked content only.
 func (s *stream) End(trailer *message.Fields) error {
-	switch {
-	case s.aborted:
-		return errGivenUp
-	case !s.answered || s.ended:
-		return errUnanswered
-	case !s.bodiless && s.length >= 0 && s.written < s.length:
-		s.Abort()
-		return errTooLittle
+	if err := s.progress.End(); err != nil {
+		return s.stop(err)
 	}
-	s.ended = true
 	if s.chunked {
 		s.hold(http1.AppendLastChunk(s.space(), trailer))
 	}
 	return s.flush()
 }
 
+// stop aborts the answer if its content is not what its head announced.
+func (s *stream) stop(err error) error {
+	if errors.Is(err, message.ErrTooMuch) || errors.Is(err, message.ErrTooLittle) {
+		s.Abort()
+	}
+	return err
+}
+
 // Abort sends what was held back of an answer, so that the client sees that one began and does not ask again, and closes the
 // connection without a clean end.
 func (s *stream) Abort() {
-	if s.aborted {
+	if s.progress.Aborted {
 		return
 	}
-	s.aborted = true
-	if s.answered && !s.ended {
+	s.progress.Aborted = true
+	if s.progress.Answered && !s.progress.Ended {
 		_ = s.flush()
 	}
 	// An end would make a part pass for the whole where nothing else tells of it, also to most clients of TLS. And for
@@ -246,18 +212,11 @@ func (s *stream) Abort() {
 
 // Tunnel answers 101.
 func (s *stream) Tunnel(head *message.Head) (message.Tunnel, error) {
-	switch {
-	case s.aborted:
-		return nil, errGivenUp
-	case s.answered:
-		return nil, errAnswered
-	case head.Status != 101:
-		return nil, errNotFinal
-	case s.head.Protocol == "" || s.head.Version != message.HTTP11:
-		return nil, errNoSwitch
+	if err := s.progress.Switch(head, &s.head); err != nil {
+		return nil, err
 	}
-	s.answered, s.tunnelled = true, true
-	s.writeHead(head, false)
+	s.tunnelled = true
+	s.writeHead(head)
 	if err := s.flush(); err != nil {
 		return nil, err
 	}

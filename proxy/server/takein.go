@@ -33,8 +33,8 @@ func malformed(reason string) *http1.Error {
 // takeIn puts the head of a codec's request into the form of a message. It refuses what the codecs let through and HTTP/1.1
 // could not carry on, or would read in another way (RFC 9113 sections 8.2 and 8.3, RFC 9114 section 4). When it refuses,
 // head has what was known until then.
-func takeIn(head *message.Head, r *http.Request, version message.Version, limits *http1.Limits) *http1.Error {
-	head.Version = version
+func takeIn(head *message.Head, r *http.Request, limits *http1.Limits) *http1.Error {
+	head.Version = message.HTTP3
 	refusal := takeTarget(head, r, limits)
 	if refusal == nil {
 		refusal = takeMethod(head, r)
@@ -77,13 +77,9 @@ func takeMethod(head *message.Head, r *http.Request) *http1.Error {
 	if !httpguts.ValidHeaderFieldName(r.Method) { // which is a token, too
 		return errMethodName
 	}
-	protocol := r.Header[":protocol"]
-	if head.Version == message.HTTP3 && r.Proto != "HTTP/3.0" {
-		protocol = []string{r.Proto}
-	}
 	switch {
-	case r.Method == http.MethodConnect && len(protocol) == 1:
-		if !strings.EqualFold(protocol[0], "websocket") {
+	case r.Method == http.MethodConnect && r.Proto != "HTTP/3.0":
+		if !strings.EqualFold(r.Proto, "websocket") {
 			return errProtocol
 		}
 		head.Method, head.Protocol = http.MethodGet, "websocket"
@@ -113,9 +109,6 @@ func takeFields(head *message.Head, header http.Header, limits *http1.Limits) *h
 			continue
 		case message.Connection, message.ContentLength, message.Host, message.HTTP2Settings, message.KeepAlive,
 			message.ProxyConnection, message.TransferEncoding, message.Upgrade:
-			continue
-		}
-		if name == ":protocol" {
 			continue
 		}
 		for _, value := range values {
