@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -21,7 +22,7 @@ func (x *exchange) admit() bool {
 	x.limit = x.route.limit
 	var room [64]byte
 	key := ratelimit.AppendClientKey(append(room[:0], x.limit.prefix...), x.client)
-	x.limited = x.state.limiter.Allow(x.Context(), string(key), x.limit.Limit)
+	x.limited = x.state.limiter.Allow(context.Background(), string(key), x.limit.Limit) // who leaves is counted all the same
 	if x.limited.Allowed {
 		return true
 	}
