@@ -65,8 +65,10 @@ func (c *conn) onPriorityUpdate(h *frameHeader, payload []byte) error {
 	switch {
 	case h.stream != 0:
 		return errNotZero
-	case len(payload) < priorityAt || len(payload) > priorityAt+maxPriority:
+	case len(payload) < priorityAt:
 		return errFrameSize
+	case len(payload) > priorityAt+maxPriority:
+		return nil // it may be ignored
 	}
 	id, priority := binary.BigEndian.Uint32(payload)&maxStream, string(payload[priorityAt:])
 	if id == 0 || c.client {

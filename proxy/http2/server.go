@@ -106,6 +106,7 @@ func (c *ServerConn) Serve() error {
 	c.mu.Lock()
 	if fault, told := errors.AsType[*ConnectionError](err); told && !fault.Remote {
 		c.hangUp(fault, c.highest)
+		_ = c.Socket.SetWriteDeadline(time.Now().Add(lastCall)) // to one that does not read
 	} else {
 		c.fail(err)
 	}
