@@ -5,19 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 type compareCommand struct {
-	Modes       []string      `default:"h1,h1-log,h1-64k,h1-new,h2" enum:"h1,h1-log,h1-64k,h1-new,h2,idle,soak" help:"What to measure: ${enum}."`
+	Modes       []string      `default:"h1,h1-log,h1-64k,h1-new,h2,h2-log" enum:"h1,h1-log,h1-64k,h1-new,h2,h2-log,h2-transfer,h2-stall,h2-flood,h2-idle,h3,idle,soak" help:"What to measure: ${enum}."`
 	Peers       []string      `default:"nginx,haproxy,caddy" enum:",nginx,haproxy,caddy" help:"Beside whom: nginx, haproxy, caddy, or \"\" for nobody."`
 	Rounds      int           `default:"3" help:"How often, in turn; medians are printed."`
 	Seconds     int           `default:"6" help:"How long each measurement takes."`
-	Connections int           `default:"10000" help:"Connections of mode idle."`
-	Idle        time.Duration `default:"60s" help:"How long mode idle leaves them alone."`
+	Transfer    int64         `default:"1024" help:"MiB that mode h2-transfer moves each time."`
+	Flood       time.Duration `default:"10s" help:"How long each flood of mode h2-flood lasts."`
+	Connections int           `default:"10000" help:"Connections of modes idle and h2-idle."`
+	Idle        time.Duration `default:"60s" help:"How long these are left alone."`
 	Requests    int           `default:"1000000" help:"Requests of mode soak."`
 	Proxy       string        `type:"existingfile" help:"A program of the edge that is built already."`
 	Markdown    bool          `help:"Print tables for docs/performance.md."`
@@ -28,13 +29,27 @@ type bench struct {
 	compareCommand
 	site
 	proxies []*proxy // the edge first
+	running map[standing]*server
 	report  report
+}
+
+// standing names a proxy that runs all along.
+type standing struct {
+	proxy   *proxy
+	variant variant
 }
 
 // Run measures every mode.
 func (c compareCommand) Run(ctx context.Context) (err error) {
-	if c.Rounds < 1 || c.Seconds < 1 || c.Connections < 1 || c.Requests < 100 {
-		return errors.New("--rounds, --seconds and --connections are at least 1, --requests at least 100")
+	if c.Rounds < 1 || c.Seconds < 1 || c.Transfer < 1 || c.Transfer > 2047 || c.Flood < time.Second || c.Connections < 1 || c.Requests < 100 {
+		return errors.New("--rounds, --seconds and --connections are at least 1, --transfer is from 1 to 2047, --flood at least 1s, --requests at least 100")
+	}
+	for _, mode := range c.Modes {
+		for _, t := range modes[mode] {
+			if err := t.ready(); err != nil {
+				return fmt.Errorf("mode %s: %w", mode, err)
+			}
+		}
 	}
 	if err := raiseFileLimit(); err != nil {
 		return err
@@ -53,7 +68,7 @@ func (c compareCommand) Run(ctx context.Context) (err error) {
 			err = os.RemoveAll(folder)
 		}
 	}()
-	b := &bench{compareCommand: c, report: report{markdown: c.Markdown}}
+	b := &bench{compareCommand: c, running: map[standing]*server{}, report: report{markdown: c.Markdown}}
 	if b.site, err = newSite(ctx, folder); err != nil {
 		return err
 	}
@@ -61,17 +76,16 @@ func (c compareCommand) Run(ctx context.Context) (err error) {
 	if b.proxies, err = c.lineUp(ctx, b.site); err != nil {
 		return err
 	}
-	if err := b.throughput(ctx); err != nil {
-		return err
-	}
-	if slices.Contains(c.Modes, "idle") {
-		if err := b.idle(ctx); err != nil {
-			return err
+	defer func() {
+		for _, server := range b.running {
+			server.stop()
 		}
-	}
-	if slices.Contains(c.Modes, "soak") {
-		if err := b.soak(ctx); err != nil {
-			return err
+	}()
+	for _, mode := range c.Modes {
+		for _, t := range modes[mode] {
+			if err := b.try(ctx, mode, t); err != nil {
+				return err
+			}
 		}
 	}
 	return b.report.flush(os.Stdout)
@@ -100,59 +114,17 @@ func (c compareCommand) lineUp(ctx context.Context, s site) ([]*proxy, error) {
 	return proxies, nil
 }
 
-// throughput runs the modes that put the proxies under load. All of them are up all the time, and idle but for one.
-func (b *bench) throughput(ctx context.Context) error {
-	modes := slices.DeleteFunc(slices.Clone(b.Modes), func(mode string) bool { return loads[mode] == nil })
-	if len(modes) == 0 {
-		return nil
-	}
-	for _, mode := range modes {
-		if err := loads[mode].ready(); err != nil {
-			return fmt.Errorf("mode %s: %w", mode, err)
+// standing is the proxy that runs all along in this variant.
+func (b *bench) standing(ctx context.Context, p *proxy, v variant) (*server, error) {
+	key := standing{p, p.reduce(v)}
+	if b.running[key] == nil {
+		started, err := p.start(ctx, b.site, v)
+		if err != nil {
+			return nil, err
 		}
+		b.running[key] = started
 	}
-	running := map[*proxy]map[bool]*server{} // with and without log and limit
-	defer func() {
-		for _, variants := range running {
-			for _, server := range variants {
-				server.stop()
-			}
-		}
-	}()
-	for _, p := range b.proxies {
-		running[p] = map[bool]*server{}
-		for _, mode := range modes {
-			logged := mode == "h1-log" && p.logged != nil
-			if running[p][logged] != nil {
-				continue
-			}
-			server, err := p.start(ctx, b.site, logged)
-			if err != nil {
-				return err
-			}
-			running[p][logged] = server
-		}
-	}
-	for _, mode := range modes {
-		figures := map[*proxy][]figure{}
-		for round := range b.Rounds + 1 {
-			seconds := b.Seconds
-			if round == 0 {
-				seconds = 1 // to warm up
-			}
-			for _, p := range b.proxies {
-				got, err := running[p][mode == "h1-log" && p.logged != nil].bear(ctx, loads[mode], seconds)
-				if err != nil {
-					return fmt.Errorf("%s in mode %s: %w", p.name, mode, err)
-				}
-				if round > 0 {
-					figures[p] = append(figures[p], got)
-				}
-			}
-		}
-		b.report.throughput(mode, b.proxies, figures)
-	}
-	return nil
+	return b.running[key], nil
 }
 
 // raiseFileLimit lets this process and those it starts open as many files as the system allows them.

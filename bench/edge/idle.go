@@ -19,61 +19,56 @@ import (
 	"time"
 )
 
-// idle measures what a connection costs that waits. Each proxy is new, so that nothing else has grown it.
-func (b *bench) idle(ctx context.Context) error {
-	files, err := fileLimit()
-	if err != nil {
-		return err
-	}
-	for _, p := range b.proxies {
-		if needed := b.Connections*max(1, p.filesEach) + 500; files < needed {
-			fmt.Fprintf(os.Stderr, "%s is left out of mode idle: %d connections take %d open files, the limit is %d (ulimit -Hn, --connections)\n",
-				p.name, b.Connections, needed, files)
-			continue
-		}
-		got, err := b.idleOne(ctx, p)
+// idle measures what a connection costs that waits.
+func idle(protocol string) func(context.Context, attempt) (figure, error) {
+	return func(ctx context.Context, a attempt) (figure, error) {
+		files, err := fileLimit()
 		if err != nil {
-			return fmt.Errorf("%s in mode idle: %w", p.name, err)
+			return nil, err
 		}
-		b.report.idle(p, got)
+		if needed := a.Connections*max(1, a.proxy.filesEach) + 500; files < needed {
+			return nil, fmt.Errorf("%w: %d connections take %d open files, the limit is %d (ulimit -Hn, --connections)", errLeftOut, a.Connections, needed, files)
+		}
+		before, err := a.server.usage()
+		if err != nil {
+			return nil, err
+		}
+		var after usage
+		answered, err := a.hold(ctx, protocol, func() error {
+			select {
+			case <-time.After(a.Idle):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			after, err = a.server.usage()
+			return err
+		})
+		return figure{
+			{eachIdle, float64(after.resident-before.resident) / float64(a.Connections) / 1024},
+			megabytes(fromSize, before.resident), megabytes(toSize, after.resident),
+			{stillOpen, float64(answered)},
+		}, err
 	}
-	return nil
 }
 
-// growth is how the memory of a proxy grew over idle connections.
-type growth struct {
-	connections   int
-	open          int // still, at the end
-	before, after int64
-}
-
-func (b *bench) idleOne(ctx context.Context, p *proxy) (growth, error) {
-	server, err := p.start(ctx, b.site, false)
-	if err != nil {
-		return growth{}, err
-	}
-	defer server.stop()
+// hold has another process hold the connections during meanwhile, and returns how many still answered after it.
+func (a attempt) hold(ctx context.Context, protocol string, meanwhile func() error) (answered int, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return growth{}, err
+		return 0, err
 	}
-	before, err := server.usage()
-	if err != nil {
-		return growth{}, err
-	}
-	address := strings.TrimSuffix(strings.TrimPrefix(server.url, "https://"), "/")
-	command := exec.CommandContext(ctx, self, "hold", "--address", address, "--roots", b.cert, "--connections", strconv.Itoa(b.Connections))
+	command := exec.CommandContext(ctx, self, "hold", "--url", a.server.url, "--roots", a.cert, "--protocol", protocol, "--connections", strconv.Itoa(a.Connections))
 	command.Stderr = os.Stderr
 	input, err := command.StdinPipe()
 	if err != nil {
-		return growth{}, err
+		return 0, err
 	}
 	output, err := command.StdoutPipe()
 	if err != nil {
-		return growth{}, err
+		return 0, err
 	}
 	if err := command.Start(); err != nil {
-		return growth{}, err
+		return 0, err
 	}
 	defer func() {
 		_ = input.Close()
@@ -81,91 +76,110 @@ func (b *bench) idleOne(ctx context.Context, p *proxy) (growth, error) {
 	}()
 	lines := bufio.NewScanner(output)
 	if !lines.Scan() { // it says so once all are open
-		return growth{}, errors.New("not all connections could be opened")
+		return 0, errors.New("not all connections could be opened")
 	}
-	select {
-	case <-time.After(b.Idle):
-	case <-ctx.Done():
-		return growth{}, ctx.Err()
-	}
-	after, err := server.usage()
-	if err != nil {
-		return growth{}, err
+	if err := meanwhile(); err != nil {
+		return 0, err
 	}
 	_ = input.Close()
 	if !lines.Scan() {
-		return growth{}, errors.New("the client ended early")
+		return 0, errors.New("the client ended early")
 	}
-	open, err := strconv.Atoi(lines.Text())
-	return growth{connections: b.Connections, open: open, before: before.resident, after: after.resident}, err
+	return strconv.Atoi(lines.Text())
 }
 
-// holdCommand opens connections, has one request answered on each, says so, and holds them until its input ends. Then it says
-// how many were still open.
+// holdCommand opens connections, has one request answered on each, says so, and holds them until its input ends. Then it asks
+// once more on each, and says how many answered.
 type holdCommand struct {
-	Address     string `required:""`
+	URL         string `required:"" name:"url"`
 	Roots       string `required:""`
+	Protocol    string `required:"" enum:"http/1.1,h2"`
 	Connections int    `required:""`
 }
 
-const (
-	openers  = 32               // connections that are opened at once
-	patience = 20 * time.Second // for each
-)
+// held is a connection that waits.
+type held interface{ ask() error }
 
 // Run holds.
 func (c holdCommand) Run(ctx context.Context) error {
-	pem, err := os.ReadFile(c.Roots)
+	roots, err := readRoots(c.Roots)
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	config := &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}}
-	connections := make([]*tls.Conn, c.Connections)
-	failures := make(chan error, openers)
-	var next atomic.Int64
-	var opening sync.WaitGroup
-	for range openers {
-		opening.Go(func() {
-			for i := next.Add(1) - 1; int(i) < c.Connections; i = next.Add(1) - 1 {
-				if connections[i], err = open(c.Address, config); err != nil {
-					failures <- fmt.Errorf("connection %d: %w", i+1, err)
-					return
-				}
-			}
-		})
-	}
-	opening.Wait()
-	if len(failures) > 0 {
-		return <-failures
+	connections := make([]held, c.Connections)
+	err = each(len(connections), func(i int) (err error) {
+		if connections[i], err = c.open(ctx, roots); err == nil {
+			err = connections[i].ask()
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	fmt.Println("open")
 	defer context.AfterFunc(ctx, func() { _ = os.Stdin.Close() })()
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	fmt.Println(stillOpen(connections))
-	return nil
+	var answered atomic.Int64
+	err = each(len(connections), func(i int) error {
+		if connections[i].ask() == nil {
+			answered.Add(1)
+		}
+		return nil
+	})
+	fmt.Println(answered.Load())
+	return err
 }
 
-// open makes a connection and has one request answered on it.
-func open(address string, config *tls.Config) (*tls.Conn, error) {
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", address, config)
-	if err != nil {
-		return nil, err
+func (c holdCommand) open(ctx context.Context, roots *x509.CertPool) (held, error) {
+	if c.Protocol == "h2" {
+		conn, err := dialH2(ctx, c.URL, roots, h2settings{window: maxWindow, buffer: 512})
+		if err != nil {
+			return nil, err
+		}
+		go conn.read()
+		return heldH2{conn}, nil
 	}
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if err := ask(conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, conn.SetDeadline(time.Time{})
+	address := strings.TrimSuffix(strings.TrimPrefix(c.URL, "https://"), "/")
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", address, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+	return heldH1{conn}, err
 }
+
+// openers is how many connections are opened at once.
+const openers = 32
+
+// each does something for all numbers below n, several at once, until one fails.
+func each(n int, do func(i int) error) error {
+	failures := make([]error, openers)
+	var next atomic.Int64
+	var working sync.WaitGroup
+	for worker := range openers {
+		working.Go(func() {
+			for i := next.Add(1) - 1; int(i) < n && failures[worker] == nil; i = next.Add(1) - 1 {
+				failures[worker] = do(int(i))
+			}
+		})
+	}
+	working.Wait()
+	return errors.Join(failures...)
+}
+
+type heldH2 struct{ conn *h2conn }
+
+func (h heldH2) ask() error {
+	defer time.AfterFunc(patience, h.conn.close).Stop()
+	_, err := h.conn.get("/")
+	return err
+}
+
+type heldH1 struct{ conn *tls.Conn }
 
 // ask has one request answered, whose answer tells its length.
-func ask(conn io.ReadWriter) error {
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+func (h heldH1) ask() error {
+	_ = h.conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(h.conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		return err
 	}
-	reader := bufio.NewReader(conn)
+	reader := bufio.NewReader(h.conn)
 	length, status := -1, ""
 	for line := "x"; line != ""; {
 		text, err := reader.ReadString('\n')
@@ -189,28 +203,16 @@ func ask(conn io.ReadWriter) error {
 	return err
 }
 
-// stillOpen counts the connections on which nothing came, the end least of all.
-func stillOpen(connections []*tls.Conn) int {
-	count := 0
-	for _, conn := range connections {
-		socket, ok := conn.NetConn().(syscall.Conn)
-		if !ok {
-			continue
-		}
-		raw, err := socket.SyscallConn()
-		if err != nil {
-			continue
-		}
-		_ = raw.Read(func(fd uintptr) bool {
-			var one [1]byte
-			_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
-			if errors.Is(err, syscall.EAGAIN) {
-				count++
-			}
-			return true
-		})
+func readRoots(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	return count
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", path)
+	}
+	return roots, nil
 }
 
 func fileLimit() (int, error) {

@@ -2,24 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strconv"
 	"time"
 )
-
-// load is a way to put a proxy under load.
-type load struct {
-	program string
-	install string // how
-	path    string
-	command func(url string, seconds int) []string
-	read    func(output string) (outcome, error)
-}
 
 // outcome is what a load generator saw.
 type outcome struct {
@@ -29,70 +18,55 @@ type outcome struct {
 	p99      time.Duration
 }
 
-// figure is one measurement of one proxy.
-type figure struct {
-	outcome
-	cpu      float64 // microseconds a request
-	resident float64 // megabytes
-}
-
-// unknown is a p99 that a load generator does not tell.
-const unknown = time.Duration(math.MaxInt64)
-
-var loads = map[string]*load{
-	"h1":     wrk("/"),
-	"h1-log": wrk("/"),
-	"h1-64k": wrk("/64k"),
-	"h1-new": wrk("/", "--header", "Connection: close"),
-	"h2": {
-		program: "h2load", install: "apt-get install nghttp2-client", path: "/", read: readH2load,
-		command: func(url string, seconds int) []string {
-			return []string{"--clients=32", "--max-concurrent-streams=8", "--threads=" + threads(), fmt.Sprintf("--duration=%d", seconds), url}
-		},
-	},
-}
-
-func wrk(path string, more ...string) *load {
-	return &load{
-		program: "wrk", install: "apt-get install wrk", path: path, read: readWrk,
-		command: func(url string, seconds int) []string {
-			return append([]string{"--threads", threads(), "--connections", "64", "--duration", fmt.Sprintf("%ds", seconds), "--latency", url}, more...)
-		},
+// wrk puts a proxy under load by HTTP/1.1.
+func wrk(path string, more ...string) func(context.Context, attempt) (figure, error) {
+	return func(ctx context.Context, a attempt) (figure, error) {
+		arguments := []string{"--threads", threads(), "--connections", "64", "--duration", fmt.Sprintf("%ds", a.seconds), "--latency", a.server.url + path[1:]}
+		return a.bear(func() (outcome, error) {
+			output, err := run(ctx, "wrk", append(arguments, more...)...)
+			if err != nil {
+				return outcome{}, err
+			}
+			return readWrk(output)
+		})
 	}
+}
+
+// h2load puts a proxy under load by HTTP/2.
+func h2load(ctx context.Context, a attempt) (figure, error) {
+	return a.bear(func() (outcome, error) {
+		output, err := run(ctx, "h2load", "--clients=32", "--max-concurrent-streams=8", "--threads="+threads(), fmt.Sprintf("--duration=%d", a.seconds), a.server.url)
+		if err != nil {
+			return outcome{}, err
+		}
+		return readH2load(output)
+	})
 }
 
 func threads() string { return strconv.Itoa(min(2, runtime.NumCPU())) }
 
-// ready tells what to install if the program is missing.
-func (l *load) ready() error {
-	if _, err := exec.LookPath(l.program); err != nil {
-		return fmt.Errorf("%s is not installed: %s", l.program, l.install)
-	}
-	return nil
-}
-
-// bear measures the server under a load.
-func (s *server) bear(ctx context.Context, l *load, seconds int) (figure, error) {
-	before, err := s.usage()
+// bear measures the proxy under a load.
+func (a attempt) bear(load func() (outcome, error)) (figure, error) {
+	before, err := a.server.usage()
 	if err != nil {
-		return figure{}, err
+		return nil, err
 	}
-	output, err := run(ctx, l.program, l.command(s.url+l.path[1:], seconds)...)
+	seen, err := load()
 	if err != nil {
-		return figure{}, err
+		return nil, err
 	}
-	after, err := s.usage()
+	after, err := a.server.usage()
 	if err != nil {
-		return figure{}, err
+		return nil, err
 	}
-	seen, err := l.read(output)
-	if err != nil {
-		return figure{}, fmt.Errorf("%s: %w in\n%s", l.program, err, output)
+	f := figure{
+		{cpuEach, float64((after.cpu - before.cpu).Microseconds()) / float64(seen.requests)},
+		{rate, seen.rate},
 	}
-	return figure{
-		outcome: seen, resident: float64(after.resident) / (1 << 20),
-		cpu: float64((after.cpu - before.cpu).Microseconds()) / float64(seen.requests),
-	}, nil
+	if seen.p99 > 0 { // not every load generator tells it
+		f = append(f, milliseconds(p99, seen.p99))
+	}
+	return append(f, megabytes(resident, after.resident), value{bad, float64(seen.bad)}), nil
 }
 
 // run runs a program to its end, and returns what it said.
@@ -130,7 +104,7 @@ func readWrk(output string) (outcome, error) {
 	}
 	latency := wrkP99.FindStringSubmatch(output)
 	if latency == nil {
-		return outcome{}, errors.New("no 99th percentile")
+		return outcome{}, fmt.Errorf("no 99th percentile in\n%s", output)
 	}
 	p99, err := time.ParseDuration(latency[1])
 	if err != nil {
@@ -143,7 +117,7 @@ func readWrk(output string) (outcome, error) {
 			bad += count
 		}
 	}
-	return checked(outcome{requests: int(requests[0]), bad: int(bad), rate: rate[0], p99: p99})
+	return checked(outcome{requests: int(requests[0]), bad: int(bad), rate: rate[0], p99: p99}, output)
 }
 
 func readH2load(output string) (outcome, error) {
@@ -159,12 +133,12 @@ func readH2load(output string) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return checked(outcome{requests: int(done[0]), bad: int(done[1] + redirected[0]), rate: rate[0], p99: unknown})
+	return checked(outcome{requests: int(done[0]), bad: int(done[1] + redirected[0]), rate: rate[0]}, output)
 }
 
-func checked(o outcome) (outcome, error) {
+func checked(o outcome, output string) (outcome, error) {
 	if o.requests == 0 {
-		return o, errors.New("not one answer")
+		return o, fmt.Errorf("not one answer in\n%s", output)
 	}
 	return o, nil
 }
@@ -173,7 +147,7 @@ func checked(o outcome) (outcome, error) {
 func numbers(pattern *regexp.Regexp, text string) ([]float64, error) {
 	found := pattern.FindStringSubmatch(text)
 	if found == nil {
-		return nil, fmt.Errorf("no %q", pattern)
+		return nil, fmt.Errorf("no %q in\n%s", pattern, text)
 	}
 	var all []float64
 	for _, group := range found[1:] {

@@ -16,27 +16,40 @@ import (
 var errMissing = errors.New("not installed")
 
 // proxy is one of those that are measured. Its configurations are templates of {cert}, {key}, {both}, {port}, {backend},
-// {folder} and {files}, the number of files that a process may open.
+// {folder}, {files}, the number of files that a process may open, and {http3}, true or false.
 type proxy struct {
 	name    string
 	version string
-	file    string  // the configuration's name
-	config  string  // without log and limit
-	logged  *string // with both; nil where that is not measured
+	http3   bool   // it speaks it
+	file    string // the configuration's name
+	config  string // without log and limit
+	logged  string // with both; "" where that is not measured
 	command func(config string) []string
 
 	filesEach int // files that it opens, or sets aside, for each connection of a client; 0 is one
 }
 
+// variant is how a proxy is set up.
+type variant struct {
+	logged bool // with access log and rate limit
+	http3  bool // also over QUIC
+}
+
+// reduce leaves of a variant what the proxy distinguishes.
+func (p *proxy) reduce(v variant) variant { return variant{v.logged && p.logged != "", v.http3} }
+
 // start runs the proxy on a port of its own.
-func (p *proxy) start(ctx context.Context, s site, logged bool) (*server, error) {
+func (p *proxy) start(ctx context.Context, s site, v variant) (*server, error) {
+	if v.http3 && !p.http3 {
+		return nil, fmt.Errorf("%w: no HTTP/3", errLeftOut)
+	}
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	name, template := p.name, p.config
-	if logged {
-		name, template = name+"-log", *p.logged
+	if p.reduce(v).logged {
+		name, template = name+"-log", p.logged
 	}
 	name += "-" + strconv.Itoa(port)
 	path := filepath.Join(s.folder, name+"-"+p.file)
@@ -47,6 +60,7 @@ func (p *proxy) start(ctx context.Context, s site, logged bool) (*server, error)
 	content := fill(template, map[string]string{
 		"cert": s.cert, "key": s.key, "both": s.both, "port": strconv.Itoa(port), "backend": s.address, "folder": s.folder,
 		"files": strconv.Itoa(files), "connections": strconv.Itoa((files - 100) / 2),
+		"http3": strconv.FormatBool(v.http3),
 	})
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		return nil, err
@@ -80,7 +94,7 @@ func newPortico(ctx context.Context, s site, program string) (*proxy, error) {
 		configs[i] = string(content)
 	}
 	return &proxy{
-		name: "Portico", file: "proxy.yaml", config: configs[0], logged: &configs[1],
+		name: "Portico", http3: true, file: "proxy.yaml", config: configs[0], logged: configs[1],
 		command: func(config string) []string { return []string{program, "run", "--config", config, "--data", s.folder} },
 	}, nil
 }
@@ -88,6 +102,7 @@ func newPortico(ctx context.Context, s site, program string) (*proxy, error) {
 // peer is a proxy that may be installed.
 type peer struct {
 	title   string
+	http3   bool
 	install string // how
 	version []string
 	file    string
@@ -108,7 +123,7 @@ var peers = map[string]peer{
 		filesEach: 2,
 	},
 	"caddy": {
-		title: "Caddy", install: "go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9", version: []string{"version"},
+		title: "Caddy", http3: true, install: "go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9", version: []string{"version"},
 		file: "Caddyfile", config: caddyConfig,
 		command: func(program, config string) []string {
 			return []string{program, "run", "--config", config, "--adapter", "caddyfile"}
@@ -132,7 +147,7 @@ func (p peer) find(ctx context.Context, name string) (*proxy, error) {
 			return nil, err
 		}
 		return &proxy{
-			name: p.title, version: versionNumber.FindString(told), file: p.file, config: p.config, filesEach: p.filesEach,
+			name: p.title, http3: p.http3, version: versionNumber.FindString(told), file: p.file, config: p.config, filesEach: p.filesEach,
 			command: func(config string) []string { return p.command(program, config) },
 		}, nil
 	}
@@ -140,7 +155,7 @@ func (p peer) find(ctx context.Context, name string) (*proxy, error) {
 }
 
 // The peers forward as the edge does: to kept connections, and telling the client's address and scheme. None writes a log,
-// and each may use every processor.
+// and each may use every processor. nginx passes content on as it comes, as the others do, instead of writing it to disk first.
 const (
 	nginxConfig = `daemon off;
 worker_processes auto;
@@ -164,6 +179,9 @@ http {
     ssl_certificate {cert};
     ssl_certificate_key {key};
     ssl_protocols TLSv1.2 TLSv1.3;
+    client_max_body_size 0;
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
     location / {
       proxy_pass http://backend;
       proxy_http_version 1.1;

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,12 +96,15 @@ func (s *server) stop() {
 type usage struct {
 	cpu      time.Duration
 	resident int64 // bytes
+	peak     int64 // of resident; of several processes the sum of each one's
 }
 
 const (
 	clockTick = 10 * time.Millisecond // of Linux's /proc, on every architecture
 	firstStat = 3                     // the number of the first field behind the program's name in proc_pid_stat(5)
 )
+
+var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
 // usage adds up the processes of the server's group.
 func (s *server) usage() (usage, error) {
@@ -125,6 +129,11 @@ func (s *server) usage() (usage, error) {
 		}
 		sum.cpu += time.Duration(number(14)+number(15)) * clockTick
 		sum.resident += number(24) * int64(os.Getpagesize())
+		status, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "status"))
+		if found := highWater.FindSubmatch(status); found != nil {
+			kibibytes, _ := strconv.ParseInt(string(found[1]), 10, 64)
+			sum.peak += kibibytes << 10
+		}
 	}
 	if sum.resident == 0 {
 		return sum, fmt.Errorf("%s ended", s.name)

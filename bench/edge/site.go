@@ -105,35 +105,3 @@ func freePort() (int, error) {
 	}
 	return addr.Port, listener.Close()
 }
-
-// backendCommand is the server behind all proxies.
-type backendCommand struct {
-	Listen string `required:""`
-}
-
-// Run serves until ctx ends.
-func (c backendCommand) Run(ctx context.Context) error {
-	small, large := make([]byte, 900), make([]byte, 64<<10)
-	for _, content := range [][]byte{small, large} {
-		for i := range content {
-			content[i] = 'a' + byte(i%26)
-		}
-	}
-	serve := func(content []byte) http.HandlerFunc {
-		length := strconv.Itoa(len(content))
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/plain")
-			w.Header().Set("Content-Length", length)
-			_, _ = w.Write(content)
-		}
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", serve(small))
-	mux.Handle("/64k", serve(large))
-	server := &http.Server{Addr: c.Listen, Handler: mux, IdleTimeout: 10 * time.Minute}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
