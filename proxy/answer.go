@@ -77,13 +77,17 @@ func (x *exchange) finish(err error) {
 	}
 }
 
-// fail answers with a failure that the client can read: a page for a browser, JSON for a program.
+// fail answers with a failure that the client can read: a page for a browser, a status for gRPC, JSON for another program.
 func (x *exchange) fail(status int, message string, values ...any) {
 	x.failWith(nil, status, message, values...)
 }
 
 // failWith is fail with one more field.
 func (x *exchange) failWith(field *message.Field, status int, text string, values ...any) {
+	if isGRPC(x.Head()) {
+		x.failGRPC(status, httpx.FailureText(text, values...))
+		return
+	}
 	x.serve(func(w http.ResponseWriter, r *http.Request) {
 		if field != nil {
 			w.Header().Set(string(field.Name), string(field.Value))

@@ -245,3 +245,28 @@ func TestAGRPCCallWithoutAnUpstreamIsUnavailable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestGRPCReadsTheEdgesOwnFailures(t *testing.T) {
+	t.Parallel()
+	e := start(t, "rate_limits: {tight: {rate: 1/m, burst: 1}}\n"+site("127.0.0.1:1", "      - {path: /test.Peer/, upstream: app}\n      - {path: /limited.Peer/, upstream: app, rate_limit: tight}"))
+	conn := e.grpc()
+	for _, test := range []struct {
+		method string
+		want   codes.Code
+	}{
+		{"/test.Peer/Dead", codes.Unavailable}, {"/limited.Peer/Dead", codes.Unavailable}, {"/limited.Peer/Dead", codes.ResourceExhausted},
+		{"/elsewhere.Peer/None", codes.Unimplemented},
+	} {
+		err := conn.Invoke(t.Context(), test.method, wrapperspb.Bytes(nil), &wrapperspb.BytesValue{})
+		if failed := status.Convert(err); failed.Code() != test.want || failed.Message() == "" || strings.Contains(failed.Message(), "HTTP status") {
+			t.Errorf("%s: %v, want %v", test.method, err, test.want)
+		}
+	}
+	statuses := []int{}
+	for _, line := range e.accessLines() {
+		statuses = append(statuses, line.Status)
+	}
+	if !slices.Equal(statuses, []int{502, 502, 429, 404}) {
+		t.Errorf("the log has %v, not what others would have been answered", statuses)
+	}
+}

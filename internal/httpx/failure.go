@@ -21,10 +21,7 @@ var failurePage = template.Must(template.New("failure").Parse(failureSource))
 func WriteFailure(w http.ResponseWriter, r *http.Request, status int, message string, values ...any) {
 	lang.WithLang(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := lang.Of(r.Context())
-		text := l.Text(message)
-		if len(values) > 0 {
-			text = l.Textf(message, values...)
-		}
+		text := failureText(l, message, values)
 		w.Header().Add("Vary", "Accept")
 		w.Header().Set("Cache-Control", "no-store")
 		if !WantsPage(r.Header.Get("Accept")) {
@@ -38,6 +35,18 @@ func WriteFailure(w http.ResponseWriter, r *http.Request, status int, message st
 			"Lang": string(l), "Status": status, "Text": text, "RequestID": logging.RequestID(r.Context()),
 		})
 	})).ServeHTTP(w, r)
+}
+
+// FailureText is what WriteFailure says, in English: for clients of other formats.
+func FailureText(message string, values ...any) string {
+	return failureText(lang.English, message, values)
+}
+
+func failureText(l lang.Lang, message string, values []any) string {
+	if len(values) == 0 {
+		return l.Text(message)
+	}
+	return l.Textf(message, values...)
 }
 
 // WantsPage tells whether an Accept field names text/html, with at least the weight of JSON (RFC 9110 section 12.5.1).

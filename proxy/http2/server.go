@@ -46,6 +46,8 @@ type ServerConn struct {
 	pressing time.Time     // since then SETTINGS, or the end of a field block, is awaited; zero when neither is
 	quiet    time.Time     // since then nothing came
 	asked    bool          // for a sign of life
+	prefaced bool          // the preface came
+	idling   bool          // nothing came for a while, and nothing is being served
 
 	// Under the lock.
 	highest uint32          // stream that the client opened
@@ -94,15 +96,21 @@ func (s *Server) NewServerConn(connection Connection) *ServerConn {
 	return c
 }
 
-// Serve serves the connection until it ends, and returns when everything that it started has. The socket stays open. It tells
-// how the connection ended: with nil, everything that the client was told has left; the client may still be sending.
-func (c *ServerConn) Serve() error {
-	now := time.Now()
-	c.pressing, c.quiet, c.since = now, now, now
-	c.mu.Lock()
-	c.greet()
-	c.mu.Unlock()
-	err := c.serve()
+// Serve serves the connection. Before its end, it returns when the connection has become idle: it is to be called again, best
+// by another goroutine, since the stack that requests needed would stay for as long as nobody asks for the next. At the end,
+// everything that it started has ended; the socket stays open. With nil, everything that the client was to be told has left;
+// the client may still be sending.
+func (c *ServerConn) Serve() (over bool, err error) {
+	if c.since.IsZero() {
+		now := time.Now()
+		c.pressing, c.quiet, c.since = now, now, now
+		c.mu.Lock()
+		c.greet()
+		c.mu.Unlock()
+	}
+	if err = c.serve(); errors.Is(err, errIdling) {
+		return false, nil
+	}
 	c.mu.Lock()
 	if fault, told := errors.AsType[*ConnectionError](err); told && !fault.Remote {
 		c.hangUp(fault, c.highest)
@@ -115,12 +123,15 @@ func (c *ServerConn) Serve() error {
 	c.goroutines.Wait()
 	c.reader.drop()
 	if errors.Is(err, errDeparted) {
-		return nil
+		err = nil
 	}
-	return err
+	return true, err
 }
 
-var errDeparted = errors.New("nothing is left to be served")
+var (
+	errDeparted = errors.New("nothing is left to be served")
+	errIdling   = errors.New("nothing is to be served for now")
+)
 
 func (c *ServerConn) greet() {
 	c.out.hold(appendSettings(c.out.space(),
@@ -136,16 +147,14 @@ func (c *ServerConn) greet() {
 }
 
 func (c *ServerConn) serve() error {
-	if err := c.readPreface(); err != nil {
-		return err
-	}
-	for {
-		any, err := c.take()
-		if err != nil {
+	if c.idling {
+		if err := c.wait(time.Now()); err != nil {
 			return err
 		}
-		if any && !c.block.open {
-			c.pressing = time.Time{}
+	}
+	for {
+		if err := c.takeIn(); err != nil {
+			return err
 		}
 		if err := c.await(); err != nil {
 			return err
@@ -153,18 +162,24 @@ func (c *ServerConn) serve() error {
 	}
 }
 
-func (c *ServerConn) readPreface() error {
-	for {
-		if known := c.reader.peek(len(Preface)); !strings.HasPrefix(Preface, string(known)) {
+// takeIn deals with what has come.
+func (c *ServerConn) takeIn() error {
+	if !c.prefaced {
+		known := c.reader.peek(len(Preface))
+		if !strings.HasPrefix(Preface, string(known)) {
 			return errPreface
-		} else if len(known) == len(Preface) {
-			c.reader.skip(len(Preface))
+		}
+		if len(known) < len(Preface) {
 			return nil
 		}
-		if err := c.await(); err != nil {
-			return err
-		}
+		c.reader.skip(len(Preface))
+		c.prefaced = true
 	}
+	any, err := c.take()
+	if any && !c.block.open {
+		c.pressing = time.Time{}
+	}
+	return err
 }
 
 var errPreface = violation("a malformed preface")
@@ -178,6 +193,10 @@ func (c *ServerConn) await() error {
 			c.pressing = now
 		}
 	}
+	return c.wait(now)
+}
+
+func (c *ServerConn) wait(now time.Time) error {
 	for {
 		patience, err := c.patience(now)
 		if err != nil {
@@ -187,6 +206,7 @@ func (c *ServerConn) await() error {
 		err = c.reader.fill()
 		switch {
 		case err == nil:
+			c.idling = false
 			return nil
 		case errors.Is(err, socket.ErrInterrupted):
 			c.Socket.Resume()
@@ -210,8 +230,9 @@ func (c *ServerConn) patience(now time.Time) (time.Duration, error) {
 	}
 	if quiet := now.Sub(c.quiet); quiet < restAfter {
 		patience = min(patience, restAfter-quiet)
-	} else {
-		c.rest()
+	} else if c.rest() && !c.idling {
+		c.idling = true
+		return 0, errIdling
 	}
 	if c.working > 0 {
 		patience = min(patience, lookAfter)
@@ -277,11 +298,11 @@ var (
 	pingLeaves = [8]byte{'l', 'e', 'a', 'v', 'e', 's'}
 )
 
-// rest gives back what only traffic needs.
-func (c *ServerConn) rest() {
+// rest gives back what only traffic needs, and tells whether nothing is being served.
+func (c *ServerConn) rest() bool {
 	c.reader.rest()
 	if c.working > 0 {
-		return
+		return false
 	}
 	c.workers.retire()
 	c.spare, c.ready, c.fields, c.block.bytes, c.waiting = nil, nil, nil, nil, nil
@@ -291,6 +312,7 @@ func (c *ServerConn) rest() {
 		c.out.retired = true
 		c.out.more.Signal()
 	}
+	return true
 }
 
 // Drain asks the client to open no more streams. Serve returns when those that there are have ended.

@@ -21,12 +21,9 @@ func (s *server) newHTTP2() *http2.Server {
 
 // serveHTTP2 serves the connection until it ends.
 func (c *conn) serveHTTP2() {
-	defer c.end()
-	if !c.become(resting, time.Now()) {
-		return
-	}
 	state := c.secure.ConnectionState()
-	if !adequate(&state) {
+	if !c.become(resting, time.Now()) || !adequate(&state) {
+		c.end()
 		return
 	}
 	connection := c.server.http2.NewServerConn(http2.Connection{
@@ -39,10 +36,20 @@ func (c *conn) serveHTTP2() {
 	if c.server.draining.Load() { // maybe too late for the call to come from drain
 		connection.Drain()
 	}
-	err := connection.Serve()
+	c.serveStreams()
+}
+
+// serveStreams goes on in another goroutine when the connection is idle.
+func (c *conn) serveStreams() {
+	over, err := c.multiplexed.Serve()
+	if !over {
+		c.server.connections.Go(c.serveStreams)
+		return
+	}
 	if fault, told := errors.AsType[*http2.ConnectionError](err); err == nil || told && !fault.Remote {
 		c.linger(c.closeWrite)
 	}
+	c.end()
 }
 
 // adequate tells whether TLS is as HTTP/2 demands it (RFC 9113 section 9.2.2): before 1.3, ephemeral keys and an AEAD.
