@@ -305,7 +305,10 @@ func (c *ServerConn) rest() bool {
 		return false
 	}
 	c.workers.retire()
-	c.spare, c.ready, c.fields, c.block.bytes, c.waiting = nil, nil, nil, nil, nil
+	c.spare, c.ready, c.fields, c.waiting = nil, nil, nil, nil
+	if !c.block.open {
+		c.block.bytes = nil
+	}
 	c.list.forget()
 	c.scratch.Reset()
 	if c.out.running {
