@@ -81,13 +81,14 @@ func (x *exchange) tickAwaiting() error {
 		switch {
 		case u.over():
 			x.uploaded = now
+			if errors.Is(u.err, os.ErrDeadlineExceeded) {
+				return &Failure{TimedOut, errors.New("the target takes no more of the request in time")}
+			}
 			if u.err != nil {
 				x.failedAt = now
 			}
 		case u.waiting && now.Sub(x.sentAt) >= continueTimeout:
 			return x.letContinue(&message.Head{Status: statusContinue})
-		case !u.waiting && u.stuck(now, x.forwarder.pool.ResponseTimeout()):
-			return &Failure{TimedOut, errors.New("the target takes no more of the request in time")}
 		}
 		return nil
 	}

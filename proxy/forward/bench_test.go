@@ -1,10 +1,15 @@
 package forward_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"net/netip"
+	"strings"
 	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/proxy/forward"
@@ -48,6 +53,35 @@ func BenchmarkForward(b *testing.B) {
 			}
 		}
 	})
+	benchmark(b, up, 900)
+}
+
+// BenchmarkForwardHTTP2 is the same in HTTP/2 without TLS.
+func BenchmarkForwardHTTP2(b *testing.B) {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range []string{":status: 200", "content-type: application/json", "server: app", "date: Thu, 20 Nov 2025 17:00:00 GMT",
+		"cache-control: no-store", "content-length: 900"} {
+		name, value, _ := strings.Cut(field[1:], ": ")
+		_ = encoder.WriteField(hpack.HeaderField{Name: field[:1] + name, Value: value, Sensitive: true}) // so that it can be said again
+	}
+	up := serveFrames(b, func(f *framer, frame http2.Frame) {
+		if _, begins := frame.(*http2.HeadersFrame); begins {
+			var answer bytes.Buffer
+			answering := http2.NewFramer(&answer, nil)
+			_ = answering.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: block.Bytes(), EndHeaders: true})
+			_ = answering.WriteData(frame.Header().StreamID, true, make([]byte, 900))
+			_, _ = f.raw.Write(answer.Bytes())
+		}
+		if used := frame.Header().Length; frame.Header().Type == http2.FrameData && used > 0 {
+			_ = f.WriteWindowUpdate(0, used)
+		}
+	})
+	benchmark(b, up, 900)
+}
+
+// benchmark asks for one answer after the other.
+func benchmark(b *testing.B, up *target, size int) {
 	pool, err := upstream.New(upstream.Settings{Targets: []string{up.address}}, logging.Discard())
 	if err != nil {
 		b.Fatal(err)
@@ -67,7 +101,7 @@ func BenchmarkForward(b *testing.B) {
 		s.head.Add(message.Accept, "*/*")
 		s.head.Add(message.AcceptEncoding, "gzip, br")
 		s.head.Add(message.AcceptLanguage, "en")
-		if err := f.Forward(s, nil, s, sent); err != nil || s.size != 900 {
+		if err := f.Forward(s, nil, s, sent); err != nil || s.size != size {
 			b.Fatal(err, s.size)
 		}
 	}

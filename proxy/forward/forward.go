@@ -90,6 +90,7 @@ type exchange struct {
 	tickedAt time.Time
 	answer   message.Head
 	call1    call1
+	call2    call2
 
 	heldUntil time.Time // when content that is held back leaves, whatever follows; zero when nothing waits for that
 }

@@ -2,6 +2,7 @@ package forward_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -54,7 +55,12 @@ func (f *framer) head(stream uint32, ends bool, fields ...string) {
 	for i := 0; i < len(fields); i += 2 {
 		_ = encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
-	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: ends})
+	first := block.Next(16 << 10)
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: block.Len() == 0, EndStream: ends})
+	for block.Len() > 0 {
+		part := block.Next(16 << 10)
+		_ = f.WriteContinuation(stream, block.Len() == 0, part)
+	}
 }
 
 // The target opens no window for content that is there.
@@ -113,40 +119,131 @@ func TestAStreamThatIsResetIsNotRepeated(t *testing.T) {
 	}
 }
 
-// Framing of HTTP/1.1 has no meaning in HTTP/2, and must not get one on the way to the client.
-func TestAnswersOfHTTP2HaveNoFramingOfHTTP1(t *testing.T) {
+func TestAnswersWithoutContentInHTTP2KeepTheirLengths(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		method string
 		head   []string
-		data   string
 		want   string
 	}{
-		"hop by hop":                {"GET", []string{":status", "200", "transfer-encoding", "chunked", "connection", "x", "keep-alive", "1", "upgrade", "h2c", "proxy-connection", "x"}, "ok", "200 -1"},
-		"several lengths":           {"GET", []string{":status", "200", "content-length", "1", "content-length", "2"}, "ok", "200 -1"},
-		"a length that is none":     {"GET", []string{":status", "200", "content-length", "+2"}, "ok", "200 -1"},
-		"304 with a length":         {"GET", []string{":status", "304", "content-length", "9"}, "", "304 9"},
-		"HEAD with a length":        {"HEAD", []string{":status", "200", "content-length", "9"}, "", "200 9"},
-		"204 with a length of none": {"GET", []string{":status", "204", "content-length", "0"}, "", "204 0"},
+		"304 with a length":         {"GET", []string{":status", "304", "content-length", "9"}, "304 9"},
+		"HEAD with a length":        {"HEAD", []string{":status", "200", "content-length", "9"}, "200 9"},
+		"204 with a length of none": {"GET", []string{":status", "204", "content-length", "0"}, "204 0"},
+		"no length":                 {"GET", []string{":status", "200"}, "200 0"},
 	} {
 		up := serveFrames(t, func(f *framer, frame http2.Frame) {
 			if _, begins := frame.(*http2.HeadersFrame); begins {
-				f.head(frame.Header().StreamID, test.data == "", test.head...)
-				if test.data != "" {
-					_ = f.WriteData(frame.Header().StreamID, true, []byte(test.data))
-				}
+				f.head(frame.Header().StreamID, true, test.head...)
 			}
 		})
 		c := ask(t, test.method, "/")
-		if err := within(t, c.start(to(t, up)), patience); err != nil || c.answer.String() != test.data || c.saw()[0] != test.want || !c.ended() {
+		if err := within(t, c.start(to(t, up)), patience); err != nil || c.saw()[0] != test.want || !c.ended() || c.answered.Lookup("Content-Length") != nil {
 			t.Errorf("%s: %v, %q", name, err, c.saw())
 		}
-		for _, field := range c.answered.All() {
-			switch field.ID {
-			case message.TransferEncoding, message.Connection, message.KeepAlive, message.Upgrade, message.ProxyConnection, message.ContentLength:
-				t.Errorf("%s: %s", name, field.Name)
-			}
+	}
+}
+
+// What could be read in another way behind the edge is refused (RFC 9113 section 8.1.1), and the target is told so.
+func TestMalformedAnswersOfHTTP2AreRefused(t *testing.T) {
+	t.Parallel()
+	const (
+		refused = iota
+		aborted
+	)
+	head := func(fields ...string) func(*framer, uint32) {
+		return func(f *framer, stream uint32) {
+			f.head(stream, false, append([]string{":status", "200"}, fields...)...)
+			_ = f.WriteData(stream, true, []byte("ok"))
 		}
+	}
+	behind := func(say func(*framer, uint32)) func(*framer, uint32) {
+		return func(f *framer, stream uint32) {
+			f.head(stream, false, ":status", "200")
+			_ = f.WriteData(stream, false, []byte("ok"))
+			say(f, stream)
+		}
+	}
+	for name, test := range map[string]struct {
+		say  func(f *framer, stream uint32)
+		want int
+	}{
+		"connection":                   {head("connection", "x"), refused},
+		"keep-alive":                   {head("keep-alive", "1"), refused},
+		"proxy-connection":             {head("proxy-connection", "x"), refused},
+		"transfer-encoding":            {head("transfer-encoding", "chunked"), refused},
+		"upgrade":                      {head("upgrade", "h2c"), refused},
+		"several lengths":              {head("content-length", "2", "content-length", "2"), refused},
+		"a length that is none":        {head("content-length", "+2"), refused},
+		"a negative length":            {head("content-length", "-2"), refused},
+		"two statuses":                 {head(":status", "200"), refused},
+		"a pseudo-field of a request":  {head(":path", "/"), refused},
+		"an unknown pseudo-field":      {head(":x", "y"), refused},
+		"a pseudo-field behind others": {head("x", "y", ":status", "200"), refused},
+		"upper case":                   {head("X-Y", "z"), refused},
+		"an empty name":                {head("", "z"), refused},
+		"a blank in a name":            {head("x y", "z"), refused},
+		"a colon in a name":            {head("x:y", "z"), refused},
+		"a line break":                 {head("x", "a\r\nb: c"), refused},
+		"a zero byte":                  {head("x", "a\x00"), refused},
+		"white space around a value":   {head("x", " y"), refused},
+		"too large a head":             {head("x", strings.Repeat("y", 300<<10)), refused},
+		"no status":                    {func(f *framer, stream uint32) { f.head(stream, true, "x", "y") }, refused},
+		"a status of two digits":       {func(f *framer, stream uint32) { f.head(stream, true, ":status", "20") }, refused},
+		"a status with a sign":         {func(f *framer, stream uint32) { f.head(stream, true, ":status", "+20") }, refused},
+		"an interim answer at the end": {func(f *framer, stream uint32) { f.head(stream, true, ":status", "103") }, refused},
+		"content without a head":       {func(f *framer, stream uint32) { _ = f.WriteData(stream, true, []byte("ok")) }, refused},
+		"content after an interim head": {func(f *framer, stream uint32) {
+			f.head(stream, false, ":status", "103")
+			_ = f.WriteData(stream, true, []byte("ok"))
+		}, refused},
+		"interim answers without end": {func(f *framer, stream uint32) {
+			for range 100 {
+				f.head(stream, false, ":status", "103")
+			}
+		}, refused},
+		"a length, and nothing": {func(f *framer, stream uint32) { f.head(stream, true, ":status", "200", "content-length", "2") }, refused},
+		"less than announced":   {head("content-length", "3"), aborted},
+		"more than announced":   {head("content-length", "1"), aborted},
+		"less than announced, trailers": {func(f *framer, stream uint32) {
+			f.head(stream, false, ":status", "200", "content-length", "2")
+			f.head(stream, true, "x", "y")
+		}, aborted},
+		"trailers that are not the end":  {behind(func(f *framer, stream uint32) { f.head(stream, false, "x", "y") }), aborted},
+		"a pseudo-field in the trailers": {behind(func(f *framer, stream uint32) { f.head(stream, true, ":status", "200") }), aborted},
+		"a connection-specific trailer":  {behind(func(f *framer, stream uint32) { f.head(stream, true, "connection", "x") }), aborted},
+		"a window update of 0": {behind(func(f *framer, stream uint32) {
+			_ = f.WriteRawFrame(http2.FrameWindowUpdate, 0, stream, make([]byte, 4))
+		}), aborted},
+		"too large a window": {behind(func(f *framer, stream uint32) { _ = f.WriteWindowUpdate(stream, 1<<31-1) }), aborted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := serveFrames(t, func(f *framer, frame http2.Frame) {
+				if headers, begins := frame.(*http2.HeadersFrame); begins {
+					f.AllowIllegalWrites = true
+					if headers.StreamID > 1 {
+						f.head(headers.StreamID, true, ":status", "204")
+						return
+					}
+					test.say(f, headers.StreamID)
+				}
+				if reset, is := frame.(*http2.RSTStreamFrame); is {
+					f.note(fmt.Sprint("reset ", reset.StreamID, " ", reset.ErrCode))
+				}
+			})
+			f := to(t, up)
+			c := ask(t, "POST", "/")
+			err := within(t, c.start(f), patience)
+			if c.ended() || test.want == refused && failure(t, err).Status() != 502 || test.want == aborted && !errors.Is(err, forward.ErrAborted) {
+				t.Errorf("%v, %q", err, c.saw())
+			}
+			if err := within(t, ask(t, "GET", "/").start(f), patience); err != nil || up.connections.Load() != 1 {
+				t.Errorf("the next one: %v, over %d connections", err, up.connections.Load())
+			}
+			if seen := up.seen("reset 1 "); len(seen) != 1 || strings.HasSuffix(seen[0], "CANCEL") {
+				t.Errorf("%q", seen)
+			}
+		})
 	}
 }
 

@@ -45,7 +45,7 @@ func (x *exchange) callHTTP1() error {
 	case err != nil:
 		x.failedAt = x.sentAt // an answer may be why
 	case !x.whole:
-		x.call1.push = startPush(x.head, x.body, conn)
+		x.call1.push = startPush(x.head, x.body, conn, wayOf(x.head, conn))
 		x.upload = &x.call1.push.upload
 	}
 	return nil
@@ -65,37 +65,9 @@ func (x *exchange) reuse() (conn *upstream.Conn, written int, err error) {
 	return conn, written, err
 }
 
-// dial makes a connection, and gives up when the client leaves.
+// dial makes a connection.
 func (x *exchange) dial() (*upstream.Conn, error) {
-	type dialled struct {
-		conn *upstream.Conn
-		err  error
-	}
-	ctx, cancel := context.WithCancel(x.stream.Context())
-	defer cancel()
-	result := make(chan dialled, 1)
-	target, upgrade := x.target, x.head.Protocol != ""
-	go func() {
-		conn, err := target.Dial(ctx, upgrade)
-		result <- dialled{conn, err}
-	}()
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case made := <-result:
-			return made.conn, made.err
-		case <-ticker.C:
-			if !x.gone() {
-				continue
-			}
-			cancel()
-			if made := <-result; made.conn != nil {
-				made.conn.Keep()
-			}
-			return nil, errGone
-		}
-	}
+	return dialling(x, func(ctx context.Context) (*upstream.Conn, error) { return x.target.Dial(ctx, x.head.Protocol != "") }, (*upstream.Conn).Keep)
 }
 
 func (c *call1) ReadWithin(now time.Time, d time.Duration) { c.conn.ReadWithin(now, d) }

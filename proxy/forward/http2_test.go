@@ -142,7 +142,7 @@ func TestHTTP2StreamsBothWaysWithTrailers(t *testing.T) {
 	c.body.trailer.AddNamed("X-Sum", "7")
 	c.body.mu.Unlock()
 	c.body.finish()
-	if err := within(t, done, patience); err != nil || !strings.Contains(c.trailer, "Grpc-Status=0;") || !strings.Contains(c.trailer, "Grpc-Message=saw 7;") {
+	if err := within(t, done, patience); err != nil || !strings.Contains(c.trailer, "grpc-status=0;") || !strings.Contains(c.trailer, "grpc-message=saw 7;") {
 		t.Errorf("%v, %q", err, c.trailer)
 	}
 }
@@ -159,7 +159,7 @@ func TestHTTP2PassesInterimAnswers(t *testing.T) {
 	c := ask(t, "POST", "/").uploading(5)
 	c.head.Expect = true
 	done := c.start(to(t, up))
-	c.await("103 Link=</a.css>")
+	c.await("103 link=</a.css>")
 	c.await("100")
 	c.body.send("hello")
 	c.body.finish()

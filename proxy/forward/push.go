@@ -9,15 +9,31 @@ import (
 	"github.com/portico-web/portico/proxy/upstream"
 )
 
-// push is an upload to a target in HTTP/1.1, by a goroutine of its own.
+// push is an upload to a target, by a goroutine of its own.
 type push struct {
 	upload
-	conn   *upstream.Conn
+	over   carrier
+	way    way
 	length int64
 }
 
-func startPush(head *message.Head, body message.Body, conn *upstream.Conn) *push {
-	p := &push{conn: conn, length: head.Length}
+// carrier is the connection, or the stream of one, that carries a call.
+type carrier interface {
+	// Interrupt ends the reading of the answer.
+	Interrupt()
+	// Close ends everything.
+	Close()
+}
+
+// way is how content is written in a version of HTTP.
+type way interface {
+	Write(content []byte) (int, error)
+	// End writes what follows the content; trailer may be nil.
+	End(trailer *message.Fields) error
+}
+
+func startPush(head *message.Head, body message.Body, over carrier, way way) *push {
+	p := &push{over: over, way: way, length: head.Length}
 	p.init(head, body)
 	go p.run()
 	return p
@@ -31,68 +47,70 @@ func (p *push) run() {
 		return
 	}
 	p.taken.Store(true)
-	if p.length == message.Unknown {
-		p.sendChunks()
-	} else {
-		p.sendSized()
-	}
+	p.clientErr, p.err = p.send()
 	if p.clientErr != nil {
-		p.conn.Interrupt() // there is no answer to half a request
+		p.over.Interrupt() // there is no answer to half a request
 	}
 }
 
-func (p *push) sendSized() {
+// send sends the content until its end, or until either side fails.
+func (p *push) send() (clientErr, err error) {
+	sized := p.length != message.Unknown
 	for left := p.length; ; {
 		content, err := p.body.Next()
+		ended := err == io.EOF //nolint:errorlint // a Body's end is io.EOF itself
 		switch {
-		case err == io.EOF && left == 0: //nolint:errorlint // a Body's end is io.EOF itself
-			return
-		case err == io.EOF, err == nil && int64(len(content)) > left: //nolint:errorlint // as above
-			p.clientErr = message.ErrMalformed
-			return
+		case sized && (ended && left > 0 || int64(len(content)) > left):
+			return message.ErrMalformed, nil
+		case ended:
+			return nil, p.way.End(cleanTrailer(p.body.Trailer()))
 		case err != nil:
-			p.clientErr = err
-			return
+			return err, nil
 		}
-		if _, p.err = p.conn.Write(content); p.err != nil {
-			return
+		if _, err := p.way.Write(content); err != nil {
+			return nil, err
 		}
 		left -= int64(len(content))
 	}
 }
 
-func (p *push) sendChunks() {
-	chunk, _ := buffers.Get().(*buffer)
-	defer chunk.free()
-	for {
-		content, err := p.body.Next()
-		ended := err == io.EOF //nolint:errorlint // a Body's end is io.EOF itself
-		switch {
-		case ended:
-			chunk.bytes = http1.AppendLastChunk(chunk.bytes[:0], cleanTrailer(p.body.Trailer()))
-		case err == nil:
-			chunk.bytes = http1.AppendChunk(chunk.bytes[:0], content)
-		default:
-			p.clientErr = err
-			return
-		}
-		if _, p.err = p.conn.Write(chunk.bytes); p.err != nil || ended {
-			return
-		}
-	}
-}
-
-// stop ends the upload, and the connection with it unless it is over, and waits for it.
+// stop ends the upload, and what carries it with it unless it is over, and waits for it.
 func (p *push) stop() {
 	close(p.quit)
-	if !p.over() {
-		p.conn.Close()
+	if !p.upload.over() {
+		p.over.Close()
 		if !p.waiting {
 			p.taken.Store(true) // even if run has not come to it: who is interrupted reads nothing any more
 			p.body.Interrupt()
 		}
 		<-p.done
 	}
+}
+
+// wayOf is how the content of a request is written on a connection of HTTP/1.1.
+func wayOf(head *message.Head, conn *upstream.Conn) way {
+	if head.Length == message.Unknown {
+		return chunkedWay{conn}
+	}
+	return sizedWay{conn}
+}
+
+type sizedWay struct{ *upstream.Conn }
+
+func (sizedWay) End(*message.Fields) error { return nil }
+
+type chunkedWay struct{ conn *upstream.Conn }
+
+func (w chunkedWay) Write(content []byte) (int, error) {
+	chunk, _ := buffers.Get().(*buffer)
+	defer chunk.free()
+	chunk.bytes = http1.AppendChunk(chunk.bytes[:0], content)
+	return w.conn.Write(chunk.bytes)
+}
+
+func (w chunkedWay) End(trailer *message.Fields) error {
+	_, err := w.conn.Write(http1.AppendLastChunk(nil, trailer))
+	return err
 }
 
 // buffers are for what is put together, or copied.

@@ -14,14 +14,13 @@ const (
 	finishGrace = 20 * time.Millisecond
 )
 
-// upload is the content of a request on its way to a target: push sends it, or the codec of HTTP/2 pulls it.
+// upload is the content of a request on its way to a target, as the exchange sees what push does.
 type upload struct {
 	body    message.Body
 	waiting bool          // the client is to be told to begin; of the exchange's goroutine
 	wanted  chan struct{} // closed once content may be sent
 	quit    chan struct{} // closed to give up
 	taken   atomic.Bool   // some content may be gone, so that it cannot be sent again
-	givenAt atomic.Int64  // Unix nanoseconds: since then the target could take content that is there; 0 when nobody can tell
 
 	done      chan struct{} // closed at the end; what follows is set before
 	clientErr error         // the content broke off
@@ -42,12 +41,6 @@ func (u *upload) init(head *message.Head, body message.Body) {
 func (u *upload) proceed() {
 	u.waiting = false
 	close(u.wanted)
-}
-
-// stuck tells whether the target has not taken content for so long that is there for it.
-func (u *upload) stuck(now time.Time, d time.Duration) bool {
-	since := u.givenAt.Load()
-	return since != 0 && now.Sub(time.Unix(0, since)) >= d
 }
 
 // over tells whether the upload has ended, for whatever reason.

@@ -23,6 +23,7 @@ type conn struct {
 	decoder *hpack.Decoder
 	list    fieldList
 	block   block
+	spoke   bool // since this was last reset, a field block or content came
 
 	goroutines sync.WaitGroup
 
@@ -82,6 +83,9 @@ func (c *conn) fail(err error) {
 	if c.err != nil {
 		return
 	}
+	if err == io.EOF { //nolint:errorlint // a reader's end, which for a stream is none
+		err = io.ErrUnexpectedEOF
+	}
 	c.err = err
 	for _, st := range c.streams {
 		st.end(err)
@@ -130,6 +134,7 @@ func (c *conn) onFrame(h *frameHeader, payload []byte) error {
 	}
 	switch h.kind {
 	case frameHeaders:
+		c.spoke = true
 		return c.onHeaders(h, payload)
 	case frameContinuation:
 		return c.onContinuation(h, payload)
@@ -137,6 +142,7 @@ func (c *conn) onFrame(h *frameHeader, payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h.kind == frameData {
+		c.spoke = true
 		return c.onData(h, payload)
 	}
 	if !c.frames.take() {
@@ -223,10 +229,17 @@ func (c *conn) onData(h *frameHeader, payload []byte) error {
 	}
 	if st == nil || st.received {
 		c.consumed(h.length)
-		if st == nil && c.forgone.has(h.stream) {
+		if st == nil && (c.client || c.forgone.has(h.stream)) {
+			if c.client && !c.frames.take() {
+				return errControl
+			}
 			return nil // it was on its way
 		}
 		return c.refuse(h.stream, errHalfClosed)
+	}
+	if st.headless {
+		c.consumed(h.length)
+		return c.refuse(h.stream, errHeadless)
 	}
 	if h.length > st.allowed {
 		c.consumed(h.length)
@@ -251,6 +264,8 @@ func (c *conn) onData(h *frameHeader, payload []byte) error {
 	st.readable.wake()
 	return nil
 }
+
+var errHeadless = &StreamError{Code: ProtocolError, Reason: "content before a head"}
 
 var errContentLength = &StreamError{Code: ProtocolError, Reason: "content of another length than announced"}
 

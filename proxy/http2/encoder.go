@@ -18,6 +18,7 @@ type encoder struct {
 	size    int     // of the entries
 	entries []entry // the newest last
 	resized bool    // the next block tells of most
+	shared  bool    // by clients who may not learn about each other
 	lowest  int     // that most has been since the last block
 	seen    [seenSize]uint32
 }
@@ -87,6 +88,9 @@ func (e *encoder) appendField(dst []byte, field *message.Field) []byte {
 	if len(field.Name)+len(field.Value) > longest {
 		return appendLiteral(dst, 0, 4, staticNames[field.ID], field.Name, field.Value)
 	}
+	if e.shared && !common(field.ID) {
+		return appendLiteral(dst, 0x10, 4, staticNames[field.ID], field.Name, field.Value)
+	}
 	digest := digestOf(field)
 	for i := len(e.entries) - 1; i >= 0; i-- {
 		if known := &e.entries[i]; known.digest == digest && string(field.Value) == known.value && message.EqualFold(field.Name, known.name) {
@@ -103,6 +107,19 @@ func (e *encoder) appendField(dst []byte, field *message.Field) []byte {
 	e.entries = append(e.entries, entry{digest, string(appendLower(name[:0], field.Name)), string(field.Value)})
 	e.size += need
 	return appendCompressed(dst, staticNames[field.ID], &e.entries[len(e.entries)-1])
+}
+
+// common tells whether a field is the same for many clients, and no secret of any. Whoever makes requests of his own, and sees
+// how long they become, could find out what is in the table (RFC 7541 section 7.1): so nothing else of a client gets there when
+// several share a connection.
+func common(id message.Name) bool {
+	switch id {
+	case message.Accept, message.AcceptEncoding, message.AcceptLanguage, message.CacheControl, message.ContentType, message.UserAgent,
+		message.Via, message.XForwardedHost, message.XForwardedPort, message.XForwardedPrefix, message.XForwardedProto:
+		return true
+	default:
+		return false
+	}
 }
 
 func digestOf(field *message.Field) uint32 {

@@ -155,6 +155,9 @@ func (c *conn) share() {
 		}
 		if len(st.pending) == 0 {
 			c.leave(st)
+			if st.last {
+				st.finish()
+			}
 			st.writable.wake()
 		}
 	}

@@ -13,7 +13,8 @@ import (
 type stream struct {
 	conn *conn
 	id   uint32
-	over error // why it ended before its time; nil while it did not
+	over error         // why it ended before its time; nil while it did not
+	call *ClientStream // that this is of; nil on a server
 	sending
 	receiving
 	trailer  message.Fields // of what is received
@@ -25,6 +26,7 @@ type stream struct {
 type sending struct {
 	window     int64  // what the other end takes; negative after it shrank
 	pending    []byte // content that waits for room
+	last       bool   // END_STREAM is to follow it
 	queued     bool   // among those that wait
 	sent       bool   // END_STREAM
 	frame      int    // where the stream's last frame begins in the output, plus one; 0 for nowhere
@@ -42,6 +44,7 @@ type receiving struct {
 	granted  int   // the size of its window
 	used     int   // content that was used, and that the window was not moved on for yet
 	length   int64 // as announced; message.Unknown when it was not
+	headless bool  // the head has to come first
 	came     int64
 	trailed  bool // there are trailers
 	quit     bool // reading was interrupted

@@ -23,7 +23,7 @@ const (
 	protocolHTTP11 = "http/1.1"
 )
 
-// ErrHTTP2 says that the target turned out to speak HTTP/2, so that Target.RoundTrip is the way to ask it.
+// ErrHTTP2 says that the target turned out to speak HTTP/2, so that Target.DialStream is the way to ask it.
 var ErrHTTP2 = errors.New("the target speaks HTTP/2")
 
 // DialError says that a connection did not come about: nothing of a request was sent.
@@ -46,7 +46,7 @@ func (t *Target) Dial(ctx context.Context, upgrade bool) (*Conn, error) {
 		return nil, err
 	}
 	if secure != nil && secure.ConnectionState().NegotiatedProtocol == protocolHTTP2 {
-		if err := t.http2.adopt(secure); err != nil {
+		if err := t.http2.adopt(ctx, over, secure); err != nil {
 			return nil, err
 		}
 		return nil, ErrHTTP2

@@ -4,62 +4,52 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
-	"net/http"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-)
-
-// The client of x/net. What follows it in net/http makes its connections itself, and so cannot take one whose TLS chose HTTP/2.
-type (
-	codec      = http2.Transport  //nolint:staticcheck // as above
-	clientConn = http2.ClientConn //nolint:staticcheck // as above
+	"github.com/portico-web/portico/proxy/http1"
+	"github.com/portico-web/portico/proxy/http2"
 )
 
 // ErrHTTP1 says that a target which spoke HTTP/2 does so no longer. The connection on which it said so is idle.
 var ErrHTTP1 = errors.New("the target speaks HTTP/1.1 again")
 
 const (
-	// pingAfter is how long an HTTP/2 connection may be silent before the other end is asked for a sign of life. Servers of
-	// gRPC close connections on which they are asked more often than every five minutes.
-	pingAfter = 6 * time.Minute
-	// streamBuffer bounds how much of an answer is held for a client that is slower than the target: thousands may be. It is
-	// also how much is under way at once, which is enough for targets that are near.
+	// streamBuffer bounds how much of an answer is held for a client that is slower than the target. It is also how much is
+	// under way at once, which is enough for targets that are near.
 	streamBuffer = 128 << 10
-	// maxHeadBytes bounds the head of an answer, and its trailers.
+	// maxStreams bounds what shares a connection. All streams may be full, and the next one still has its own window.
+	maxStreams = 128
+	// maxHeadBytes and maxFields bound the head of an answer, and its trailers.
 	maxHeadBytes = 256 << 10
+	maxFields    = 1000
+	// silence is how long a target may say nothing while requests wait, before it is asked for a sign of life, and signWithin
+	// the least that it then has for one: an application that computes for long in one thread gives none meanwhile.
+	silence    = 10 * time.Second
+	signWithin = 10 * time.Second
 )
 
-// HTTP2 tells whether the target is asked by RoundTrip.
+// HTTP2 tells whether the target is asked over streams of HTTP/2.
 func (t *Target) HTTP2() bool { return t.Scheme == "h2c" || t.http2.spoken.Load() }
 
-// RoundTrip sends a request in HTTP/2, over a connection that it shares with others or, when none can take it, over a new
-// one. Requests that the target refuses to look at are sent again. Errors are ErrHTTP1, a *DialError when the request could
-// not be sent, and the codec's.
-func (t *Target) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.http2.transport.RoundTrip(r) //nolint:staticcheck // as above
-}
+// Stream sets a place aside on a connection of HTTP/2 that stands; nil when none takes another stream.
+func (t *Target) Stream() *http2.ClientStream { return t.http2.reserve() }
 
-// Lost tells whether RoundTrip failed because the connection ended, and not for what came over it.
-func Lost(err error) bool {
-	_, ofStream := errors.AsType[http2.StreamError](err)
-	_, ofConnection := errors.AsType[http2.ConnectionError](err)
-	return !ofStream && !ofConnection
-}
+// DialStream is Stream, and makes a connection if need be. Who comes while one is made waits for it. Errors are ErrHTTP1 and a
+// *DialError.
+func (t *Target) DialStream(ctx context.Context) (*http2.ClientStream, error) { return t.http2.stream(ctx) }
 
-// multiplexed is the HTTP/2 connections to one target. It is the pool of the codec's transport, which retires connections
-// that are idle for too long.
+// multiplexed is the HTTP/2 connections to one target.
 type multiplexed struct {
-	target    *Target
-	transport *codec
-	spoken    atomic.Bool // the target chose HTTP/2
+	target *Target
+	client *http2.Client
+	spoken atomic.Bool // the target chose HTTP/2
 
 	mu          sync.Mutex
-	connections []*clientConn
+	connections []*http2.ClientConn
 	dialing     *dialing // nil when nobody dials
 	closed      bool
 }
@@ -70,36 +60,39 @@ type dialing struct {
 	err  error
 }
 
-func (m *multiplexed) init(target *Target) error {
+func (m *multiplexed) init(target *Target) {
+	bounds := http2.Bounds{Streams: maxStreams, StreamWindow: streamBuffer, ConnectionWindow: maxStreams * streamBuffer}
 	m.target = target
-	settings := &http.Transport{
-		DisableCompression: true, IdleConnTimeout: idleTimeout, HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream: streamBuffer, SendPingTimeout: pingAfter, WriteByteTimeout: target.writeTimeout,
-		},
+	m.client = &http2.Client{
+		Bounds: bounds.WithDefaults(), Limits: http1.Limits{HeadBytes: maxHeadBytes, Fields: maxFields}, IdleTimeout: idleTimeout,
+		SilenceTimeout: silence, SignTimeout: max(signWithin, target.writeTimeout), StallTimeout: target.writeTimeout,
 	}
-	var err error
-	if m.transport, err = http2.ConfigureTransports(settings); err != nil { //nolint:staticcheck // as above
-		return err
+}
+
+// reserve finds a connection that can take a request, and sets a place on it aside.
+func (m *multiplexed) reserve() *http2.ClientStream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.connections {
+		if stream := c.Reserve(); stream != nil {
+			return stream
+		}
 	}
-	m.transport.ConnPool, m.transport.AllowHTTP = m, true //nolint:staticcheck // as above
-	m.transport.MaxHeaderListSize = maxHeadBytes          //nolint:staticcheck // as above
 	return nil
 }
 
-// GetClientConn implements http2.ClientConnPool.
-func (m *multiplexed) GetClientConn(r *http.Request, _ string) (*clientConn, error) {
+func (m *multiplexed) stream(ctx context.Context) (*http2.ClientStream, error) {
 	for {
-		m.mu.Lock()
-		if c := m.reserve(); c != nil {
-			m.mu.Unlock()
-			return c, nil
+		if stream := m.reserve(); stream != nil {
+			return stream, nil
 		}
+		m.mu.Lock()
 		others := m.dialing
 		if others == nil {
 			mine := &dialing{done: make(chan struct{})}
 			m.dialing = mine
 			m.mu.Unlock()
-			return m.dial(r, mine)
+			return m.dial(ctx, mine)
 		}
 		m.mu.Unlock()
 		select {
@@ -108,89 +101,104 @@ func (m *multiplexed) GetClientConn(r *http.Request, _ string) (*clientConn, err
 			if others.err != nil && !errors.Is(others.err, context.Canceled) {
 				return nil, others.err
 			}
-		case <-r.Context().Done():
-			return nil, &DialError{r.Context().Err()}
+		case <-ctx.Done():
+			return nil, &DialError{ctx.Err()}
 		}
 	}
 }
 
-func (m *multiplexed) dial(r *http.Request, mine *dialing) (c *clientConn, err error) {
-	connection, err := m.connect(r.Context())
+// dial makes a connection, and takes the first place on it.
+func (m *multiplexed) dial(ctx context.Context, mine *dialing) (stream *http2.ClientStream, err error) {
+	c, err := m.connect(ctx)
 	if err == nil {
-		c, err = m.client(connection)
+		if stream = c.Reserve(); stream == nil {
+			c.Retire()
+			err = &DialError{errNoStreams}
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err == nil {
-		c.ReserveNewRequest()
-		m.connections = append(m.connections, c)
-	}
-	if m.closed {
-		r.Close, m.connections = true, nil // c ends with the request
+		m.keep(c)
 	}
 	m.dialing, mine.err = nil, err
 	close(mine.done)
-	return c, err
+	return stream, err
 }
 
-// connect makes a connection on which the target speaks HTTP/2.
-func (m *multiplexed) connect(ctx context.Context) (net.Conn, error) {
-	over, secure, err := m.target.connect(ctx, m.target.config)
-	switch {
-	case err != nil:
-		return nil, err
-	case secure == nil:
-		return over, nil
-	case secure.ConnectionState().NegotiatedProtocol != protocolHTTP2:
-		m.spoken.Store(false)
-		newConn(m.target, over, secure).Keep()
-		return nil, ErrHTTP1
-	default:
-		return secure, nil
+var errNoStreams = errors.New("the target takes no streams")
+
+// keep lets others share a connection. It is called with the lock held.
+func (m *multiplexed) keep(c *http2.ClientConn) {
+	if m.closed {
+		c.Retire() // it ends with the request that it is for
+		return
+	}
+	if c.Err() == nil { // else it was to be forgotten just before
+		m.connections = append(m.connections, c)
 	}
 }
 
-func (m *multiplexed) client(connection net.Conn) (*clientConn, error) {
-	c, err := m.transport.NewClientConn(connection) //nolint:staticcheck // as above
+func (m *multiplexed) forget(c *http2.ClientConn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.connections = slices.DeleteFunc(m.connections, func(other *http2.ClientConn) bool { return other == c })
+}
+
+// connect makes a connection on which the target speaks HTTP/2.
+func (m *multiplexed) connect(ctx context.Context) (*http2.ClientConn, error) {
+	over, secure, err := m.target.connect(ctx, m.target.config)
 	if err != nil {
-		_ = connection.Close()
+		return nil, err
+	}
+	if secure != nil && secure.ConnectionState().NegotiatedProtocol != protocolHTTP2 {
+		m.spoken.Store(false)
+		newConn(m.target, over, secure).Keep()
+		return nil, ErrHTTP1
+	}
+	return m.begin(ctx, over, secure)
+}
+
+// begin speaks HTTP/2 over a connection, and waits for what the target says first: then it is known that it understands, and
+// how many streams it takes.
+func (m *multiplexed) begin(ctx context.Context, over *wire, secure *tls.Conn) (*http2.ClientConn, error) {
+	over.WriteWithin(m.target.writeTimeout)
+	var all io.ReadWriteCloser = over
+	if secure != nil {
+		all = secure
+	}
+	c := m.client.NewClientConn(http2.ClientConnection{Socket: over.Conn, Wire: all, Ended: m.forget})
+	timer := time.NewTimer(handshakeTimeout)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-c.Ready():
+		err = c.Err()
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = errSilent
+	}
+	if err != nil {
+		c.Retire()
 		return nil, &DialError{err}
 	}
 	return c, nil
 }
 
+var errSilent = errors.New("the target says nothing in HTTP/2")
+
 // adopt takes in a connection on which the target chose HTTP/2.
-func (m *multiplexed) adopt(connection *tls.Conn) error {
-	c, err := m.client(connection)
+func (m *multiplexed) adopt(ctx context.Context, over *wire, secure *tls.Conn) error {
+	c, err := m.begin(ctx, over, secure)
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.spoken.Store(true)
-	if m.closed {
-		_ = c.Close()
-		return nil
-	}
-	m.connections = append(m.connections, c)
-	return nil
-}
-
-// reserve finds a connection that can take a request, and sets a place on it aside.
-func (m *multiplexed) reserve() *clientConn {
-	for _, c := range m.connections {
-		if c.ReserveNewRequest() {
-			return c
-		}
-	}
-	return nil
-}
-
-// MarkDead implements http2.ClientConnPool.
-func (m *multiplexed) MarkDead(dead *clientConn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.connections = slices.DeleteFunc(m.connections, func(c *clientConn) bool { return c == dead })
+	m.keep(c)
+	return nil
 }
 
 // close closes the connections that are idle. The others go with the last request on them.
@@ -201,10 +209,6 @@ func (m *multiplexed) close() {
 	m.connections = nil
 	m.mu.Unlock()
 	for _, c := range closing {
-		if state := c.State(); state.StreamsActive+state.StreamsReserved+state.StreamsPending == 0 {
-			_ = c.Close()
-			continue
-		}
-		go func() { _ = c.Shutdown(context.Background()) }() // waits as long as requests do
+		c.Retire()
 	}
 }
