@@ -191,10 +191,11 @@ func (c *conn) known(h *frameHeader) (*stream, error) {
 
 // refuse resets a stream for what the other end did wrong.
 func (c *conn) refuse(id uint32, why *StreamError) error {
-	if !c.resets.take() {
+	st := c.streams[id]
+	if !(c.client && st != nil) && !c.resets.take() { // a client paid with a request, and shares the connection with others
 		return errResets
 	}
-	if st := c.streams[id]; st != nil {
+	if st != nil {
 		c.forget(st, why)
 	}
 	if err := c.reply(appendRSTStream(c.out.space(), id, why.Code)); err != nil {
@@ -230,9 +231,6 @@ func (c *conn) onData(h *frameHeader, payload []byte) error {
 	if st == nil || st.received {
 		c.consumed(h.length)
 		if st == nil && (c.client || c.forgone.has(h.stream)) {
-			if c.client && !c.frames.take() {
-				return errControl
-			}
 			return nil // it was on its way
 		}
 		return c.refuse(h.stream, errHalfClosed)

@@ -93,3 +93,23 @@ var (
 	errControl   = excess("too many frames without content")
 	errAnswers   = excess("too many frames that want an answer, which is not read")
 )
+
+// Untouched tells whether a stream ended because the server did not look at the request, which can be sent again.
+func Untouched(err error) bool {
+	fault, ofStream := errors.AsType[*StreamError](err)
+	return ofStream && fault.Remote && fault.Code == RefusedStream
+}
+
+// Lost tells whether a stream ended because its connection did, and not for what came over it.
+func Lost(err error) bool {
+	_, ofStream := errors.AsType[*StreamError](err)
+	_, ofConnection := errors.AsType[*ConnectionError](err)
+	return !ofStream && !ofConnection
+}
+
+// Malformed tells whether a stream ended because what the server sent is not HTTP/2, or no answer.
+func Malformed(err error) bool {
+	ofStream, _ := errors.AsType[*StreamError](err)
+	ofConnection, _ := errors.AsType[*ConnectionError](err)
+	return ofStream != nil && !ofStream.Remote || ofConnection != nil && !ofConnection.Remote
+}
