@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -65,18 +66,31 @@ func BenchmarkForwardHTTP2(b *testing.B) {
 		name, value, _ := strings.Cut(field[1:], ": ")
 		_ = encoder.WriteField(hpack.HeaderField{Name: field[:1] + name, Value: value, Sensitive: true}) // so that it can be said again
 	}
-	up := serveFrames(b, func(f *framer, frame http2.Frame) {
-		if _, begins := frame.(*http2.HeadersFrame); begins {
-			var answer bytes.Buffer
-			answering := http2.NewFramer(&answer, nil)
-			_ = answering.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: block.Bytes(), EndHeaders: true})
-			_ = answering.WriteData(frame.Header().StreamID, true, make([]byte, 900))
-			_, _ = f.raw.Write(answer.Bytes())
-		}
-		if used := frame.Header().Length; frame.Header().Type == http2.FrameData && used > 0 {
-			_ = f.WriteWindowUpdate(0, used)
+	var answer bytes.Buffer
+	answering := http2.NewFramer(&answer, nil)
+	_ = answering.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
+	content := answer.Len()
+	_ = answering.WriteData(1, true, make([]byte, 900))
+	up := serve(b, func(p *peer) {
+		_ = p.bytes(len(http2.ClientPreface))
+		_ = http2.NewFramer(p.raw, nil).WriteSettings()
+		var frame [9]byte
+		for {
+			if _, err := io.ReadFull(p, frame[:]); err != nil {
+				return
+			}
+			_, _ = p.Discard(int(frame[0])<<16 | int(frame[1])<<8 | int(frame[2]))
+			switch {
+			case frame[3] == byte(http2.FrameSettings) && frame[4] == 0:
+				_ = http2.NewFramer(p.raw, nil).WriteSettingsAck()
+			case frame[3] == byte(http2.FrameHeaders):
+				copy(answer.Bytes()[5:], frame[5:])
+				copy(answer.Bytes()[content+5:], frame[5:])
+				_, _ = p.raw.Write(answer.Bytes())
+			}
 		}
 	})
+	up.address = "h2c://" + up.address
 	benchmark(b, up, 900)
 }
 
