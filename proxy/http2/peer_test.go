@@ -24,6 +24,7 @@ type peer struct {
 
 	out     bytes.Buffer // what is held back
 	corked  bool
+	greeted bool // the preface left
 	encoder *hpack.Encoder
 	block   bytes.Buffer
 	decoder *hpack.Decoder
@@ -133,6 +134,7 @@ func (p *peer) greet(settings ...xhttp2.Setting) {
 	_, _ = p.out.WriteString(xhttp2.ClientPreface)
 	p.set(settings...)
 	p.uncork()
+	p.greeted = true
 	p.until("SETTINGS and their acknowledgement", func() bool { return len(p.settings) > 0 && len(p.pending) == 0 })
 }
 
@@ -297,7 +299,10 @@ func (p *peer) noteSettings(f *xhttp2.SettingsFrame) error {
 		p.settings[s.ID] = s.Val
 		return nil
 	})
-	return p.WriteSettingsAck()
+	if p.greeted {
+		_ = p.WriteSettingsAck()
+	}
+	return nil
 }
 
 func (p *peer) noteData(f *xhttp2.DataFrame) error {
