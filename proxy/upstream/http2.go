@@ -40,7 +40,9 @@ func (t *Target) Stream() *http2.ClientStream { return t.http2.reserve() }
 
 // DialStream is Stream, and makes a connection if need be. Who comes while one is made waits for it. Errors are ErrHTTP1 and a
 // *DialError.
-func (t *Target) DialStream(ctx context.Context) (*http2.ClientStream, error) { return t.http2.stream(ctx) }
+func (t *Target) DialStream(ctx context.Context) (*http2.ClientStream, error) {
+	return t.http2.stream(ctx)
+}
 
 // multiplexed is the HTTP/2 connections to one target.
 type multiplexed struct {
