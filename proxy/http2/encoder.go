@@ -18,8 +18,8 @@ type encoder struct {
 	size    int     // of the entries
 	entries []entry // the newest last
 	resized bool    // the next block tells of most
+	emptied bool    // and that the table was emptied before
 	shared  bool    // by clients who may not learn about each other
-	lowest  int     // that most has been since the last block
 	seen    [seenSize]uint32
 }
 
@@ -45,24 +45,25 @@ func newEncoder(bound int) encoder {
 	return e
 }
 
-// resize takes in how large a table the other end keeps.
+// resize takes in how large a table the other end keeps. One that shrinks is emptied: some decoders refuse to have a table's
+// size told twice while something is in it, as is due when it grows again.
 func (e *encoder) resize(allowed uint32) {
 	most := int(min(allowed, uint32(e.bound)))
-	if !e.resized {
-		e.lowest = e.most
+	if most < e.most {
+		e.emptied = true
+		e.evict(0)
 	}
-	e.most, e.lowest, e.resized = most, min(e.lowest, most), true
-	e.evict(most)
+	e.most, e.resized = most, true
 }
 
 // begin appends what comes before the first field of a block (RFC 7541 section 4.2).
 func (e *encoder) begin(dst []byte) []byte {
 	if e.resized {
-		if e.lowest < e.most {
-			dst = appendInt(dst, 0x20, 5, e.lowest)
+		if e.emptied {
+			dst = append(dst, 0x20)
 		}
 		dst = appendInt(dst, 0x20, 5, e.most)
-		e.resized = false
+		e.resized, e.emptied = false, false
 	}
 	return dst
 }
