@@ -26,7 +26,8 @@ type client struct {
 	body    *content
 	context context.Context
 	left    atomic.Bool
-	refuse  atomic.Bool // writes fail
+	refuse  atomic.Bool   // writes fail
+	hold    chan struct{} // content is taken when it is closed; nil for at once
 
 	mu     sync.Mutex
 	events []string
@@ -147,6 +148,9 @@ func (c *client) Answer(head *message.Head) error {
 }
 
 func (c *client) Write(content []byte) (int, error) {
+	if c.hold != nil {
+		<-c.hold
+	}
 	c.answer.Write(content)
 	return len(content), c.note("+" + string(content))
 }

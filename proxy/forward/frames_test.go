@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -316,5 +317,125 @@ func TestARequestThatATargetOfHTTP2GivesBackIsSentAgain(t *testing.T) {
 				t.Errorf("%v, %q", err, c.saw())
 			}
 		})
+	}
+}
+
+// Of two answers over one connection, one is not taken by its client. The other is larger than any window.
+func TestASlowClientDoesNotHoldUpOthersOfTheSameConnection(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	up := serveHTTP2(t, false, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(make([]byte, size))
+	})
+	f := to(t, up)
+	slow := make([]*client, 10)
+	done := make([]<-chan error, len(slow))
+	for i := range slow {
+		slow[i] = ask(t, "GET", "/")
+		slow[i].hold = make(chan struct{})
+		done[i] = slow[i].start(f)
+		slow[i].await("200 -1")
+	}
+	fast := ask(t, "GET", "/")
+	if err := within(t, fast.start(f), patience); err != nil || fast.answer.Len() != size || up.connections.Load() != 1 {
+		t.Errorf("%v, %d bytes, %d connections", err, fast.answer.Len(), up.connections.Load())
+	}
+	for i, c := range slow {
+		close(c.hold)
+		if err := within(t, done[i], patience); err != nil || c.answer.Len() != size {
+			t.Errorf("%v, %d bytes", err, c.answer.Len())
+		}
+	}
+}
+
+// Nobody declared them.
+func TestTrailersOfARequestPassInHTTP2(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int64{message.Unknown, 1} {
+		trailers := make(chan string, 1)
+		up := serveFrames(t, func(f *framer, frame http2.Frame) {
+			headers, is := frame.(*http2.HeadersFrame)
+			if !is || !headers.StreamEnded() {
+				return
+			}
+			fields, _ := hpack.NewDecoder(4096, nil).DecodeFull(headers.HeaderBlockFragment())
+			var text string
+			for _, field := range fields {
+				text += field.Name + "=" + field.Value + ";"
+			}
+			trailers <- text
+			f.head(headers.StreamID, true, ":status", "204")
+		})
+		c := ask(t, "POST", "/").uploading(length)
+		c.body.hidden = true
+		c.body.send("x")
+		c.body.trailer = &message.Fields{}
+		for _, name := range []string{"X-Sum", "Content-Length", "Transfer-Encoding", "X-Forwarded-For", "X_Forwarded_For", "Authorization", "X-Other"} {
+			c.body.trailer.AddNamed(name, "1")
+		}
+		c.body.finish()
+		if err := within(t, c.start(to(t, up)), patience); err != nil {
+			t.Error(err)
+		}
+		if got := <-trailers; got != "x-sum=1;x-other=1;" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// The content waits for a window that never comes.
+func TestAnEarlyAnswerOvertakesContentThatCameAlong(t *testing.T) {
+	t.Parallel()
+	up := serveFrames(t, func(f *framer, frame http2.Frame) {
+		if _, begins := frame.(*http2.HeadersFrame); begins {
+			f.head(frame.Header().StreamID, true, ":status", "413")
+		}
+	}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	f := to(t, up)
+	for range 3 {
+		c := ask(t, "POST", "/").with("content")
+		if err := within(t, c.start(f), patience); err != nil || c.answered.Status != 413 {
+			t.Errorf("%v, %q", err, c.saw())
+		}
+	}
+	if n := up.connections.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// A client that opens and cancels requests costs the others nothing.
+func TestManyCancelledRequestsLeaveTheConnectionToOthers(t *testing.T) {
+	t.Parallel()
+	up := serveFrames(t, func(f *framer, frame http2.Frame) {
+		if _, begins := frame.(*http2.HeadersFrame); begins {
+			id := frame.Header().StreamID
+			f.head(id, false, ":status", "200")
+			if id == 1 {
+				return
+			}
+			for range 500 { // most of it comes when nobody wants it any more
+				_ = f.WriteData(id, false, make([]byte, 100))
+			}
+			_ = f.WriteData(1, false, []byte("x"))
+		}
+	})
+	f := to(t, up)
+	other := ask(t, "GET", "/")
+	done := other.start(f)
+	other.await("200 -1")
+	for range 300 {
+		c := ask(t, "GET", "/")
+		c.refuse.Store(true) // the client has left when the answer comes
+		if err := within(t, c.start(f), patience); !errors.Is(err, forward.ErrAborted) {
+			t.Fatal(err)
+		}
+	}
+	other.until("content for each", func(events []string) bool { return strings.Count(strings.Join(events, ""), "x") == 300 })
+	if n := up.connections.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	other.left.Store(true)
+	if err := within(t, done, patience); !errors.Is(err, message.ErrGone) {
+		t.Error(err)
 	}
 }

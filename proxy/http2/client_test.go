@@ -515,12 +515,19 @@ func TestASilentServerIsAskedOnceForASignOfLife(t *testing.T) {
 func TestAServerWithoutASignOfLifeIsGivenUp(t *testing.T) {
 	t.Parallel()
 	client := usualClient()
-	client.SilenceTimeout, client.SignTimeout = 20*time.Millisecond, 100*time.Millisecond
+	client.SilenceTimeout, client.SignTimeout = 20*time.Millisecond, time.Second
+	asked := make(chan struct{})
 	l := linked(t, client, func(o *origin) {
 		awaitFrame[*xhttp2.PingFrame](o, nil)
+		close(asked)
 		o.rest()
 	})
-	if _, err := headsOf(l.get("/")); !http2.Lost(err) {
+	st := l.get("/")
+	<-asked
+	if l.Reserve() != nil {
+		t.Error("the connection takes another stream meanwhile")
+	}
+	if _, err := headsOf(st); !http2.Lost(err) {
 		t.Error(err)
 	}
 	l.ended()
