@@ -133,20 +133,13 @@ func linkTo(t testing.TB, handler http.HandlerFunc) *link {
 
 func linkOver(t testing.TB, client *http2.Client, serves func(*net.TCPConn)) *link {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	dialled, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := socket.New(dialled.(*net.TCPConn))
+	dialled, accepted := pair(t)
+	return linkOf(t, client, dialled, accepted, serves)
+}
+
+func linkOf(t testing.TB, client *http2.Client, dialled, accepted *net.TCPConn, serves func(*net.TCPConn)) *link {
+	t.Helper()
+	own, err := socket.New(dialled)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +148,7 @@ func linkOver(t testing.TB, client *http2.Client, serves func(*net.TCPConn)) *li
 	go func() {
 		defer close(l.origin)
 		defer accepted.Close()
-		serves(accepted.(*net.TCPConn))
+		serves(accepted)
 	}()
 	l.ClientConn = client.NewClientConn(http2.ClientConnection{Socket: own, Wire: own, Ended: func(*http2.ClientConn) { close(l.over) }})
 	t.Cleanup(func() {
