@@ -46,7 +46,7 @@ func transfer(streams int, move func(c *h2conn, size int64) error) func(context.
 		moving.Wait()
 		took := time.Since(began)
 		after, usageErr := a.server.usage()
-		if err := errors.Join(append(failures, usageErr)...); err != nil {
+		if err := errors.Join(errors.Join(failures...), usageErr); err != nil {
 			return nil, err
 		}
 		return figure{
