@@ -225,7 +225,7 @@ func (c *conn) onData(h *frameHeader, payload []byte) error {
 	if !ok {
 		return errPadding
 	}
-	if len(content) == 0 && !h.has(flagEndStream) && !c.frames.take() {
+	if len(content) == 0 && !(h.has(flagEndStream) && st != nil) && !c.frames.take() {
 		return errControl
 	}
 	if st == nil || st.received {
@@ -333,10 +333,11 @@ func (c *conn) onRSTStream(h *frameHeader, payload []byte) error {
 	return nil
 }
 
-// consumed moves the connection's window on for content that nobody needs any more.
+// consumed moves the connection's window on for content that nobody needs any more: in steps, which are smaller when content
+// that nobody takes holds most of the window.
 func (c *conn) consumed(n int) {
 	c.used += n
-	if (c.used >= c.bounds.ConnectionWindow/4 || c.used > c.allowed) && c.err == nil {
+	if (c.used >= c.bounds.ConnectionWindow/4 || c.used > c.allowed && c.used >= leastPart) && c.err == nil {
 		c.out.hold(appendWindowUpdate(c.out.space(), 0, c.used))
 		c.allowed += c.used
 		c.used = 0
@@ -406,7 +407,7 @@ func (st *stream) discard() {
 
 // forgone remembers the streams that were reset last: what is still on its way for them is ignored.
 type forgone struct {
-	ids    [32]uint32
+	ids    [128]uint32
 	at     int
 	beyond uint32 // and all above; 0 for none
 }

@@ -89,6 +89,7 @@ var (
 
 	errBlockSize = excess("a field block that is too large")
 	errBlockPart = excess("a field block in too many frames")
+	errSettings  = excess("too many settings in a frame")
 	errResets    = excess("too many streams that were reset")
 	errControl   = excess("too many frames without content")
 	errAnswers   = excess("too many frames that want an answer, which is not read")

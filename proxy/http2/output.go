@@ -117,6 +117,7 @@ func (c *conn) write() {
 // leaves behind the answer, in a TLS record of its own: some clients that read both at once miss the answer.
 func (c *conn) part(id uint32) {
 	c.forgone.add(id)
+	c.earn() // the end of the request may be on its way
 	c.out.parting = append(c.out.parting, id)
 	if c.out.buffer == nil {
 		c.out.space()

@@ -81,6 +81,7 @@ func (c *conn) onPriorityUpdate(h *frameHeader, payload []byte) error {
 	if c.role.opened(id) {
 		return nil // it is over
 	}
+	_ = c.foretold(id, "") // what was said before does not hold any more
 	if len(c.foreseen) == maxForeseen {
 		c.foreseen = append(c.foreseen[:0], c.foreseen[1:]...)
 	}

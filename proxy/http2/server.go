@@ -367,6 +367,9 @@ func (c *ServerConn) begin(id uint32) (*message.Head, *message.Fields, error) {
 		return nil, &st.trailer, nil
 	}
 	if c.forgone.has(id) {
+		if !c.frames.take() {
+			return nil, nil, errControl
+		}
 		return nil, &c.scratch.Fields, nil
 	}
 	if id <= c.highest {

@@ -14,13 +14,18 @@ const (
 	settingNoRFC7540Priorities   = 0x9
 )
 
+const (
+	settingSize = 6  // bytes in a frame
+	maxSettings = 32 // of one frame
+)
+
 type setting struct {
 	id    uint16
 	value uint32
 }
 
 func appendSettings(dst []byte, settings ...setting) []byte {
-	dst = appendFrameHeader(dst, 6*len(settings), frameSettings, 0, 0)
+	dst = appendFrameHeader(dst, settingSize*len(settings), frameSettings, 0, 0)
 	for _, s := range settings {
 		dst = binary.BigEndian.AppendUint16(dst, s.id)
 		dst = binary.BigEndian.AppendUint32(dst, s.value)
@@ -93,11 +98,14 @@ func (c *conn) onSettings(h *frameHeader, payload []byte) error {
 		c.decoder.SetAllowedMaxDynamicTableSize(uint32(c.bounds.HeaderTable))
 		return nil
 	}
-	if len(payload)%6 != 0 {
+	if len(payload)%settingSize != 0 {
 		return errFrameSize
 	}
+	if len(payload) > maxSettings*settingSize { // some concern every stream
+		return errSettings
+	}
 	c.peer.settled = true
-	for ; len(payload) > 0; payload = payload[6:] {
+	for ; len(payload) > 0; payload = payload[settingSize:] {
 		if err := c.apply(setting{binary.BigEndian.Uint16(payload), binary.BigEndian.Uint32(payload[2:])}); err != nil {
 			return err
 		}

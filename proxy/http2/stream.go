@@ -120,7 +120,9 @@ func (st *stream) send(content []byte, frames int) []byte {
 		c.out.hold(append(appendFrameHeader(c.out.space(), n, frameData, 0, st.id), content[:n]...))
 		st.window -= int64(n)
 		c.window -= int64(n)
-		c.earn()
+		if n >= leastPart || n == len(content) { // not for what a window of a few bytes makes of it
+			c.earn()
+		}
 		st.stalled, c.stalled = time.Time{}, time.Time{}
 		content = content[n:]
 	}
