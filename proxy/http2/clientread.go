@@ -24,7 +24,7 @@ var errUntaken = &StreamError{Code: RefusedStream, Reason: "the server has said 
 // ponged has nothing to do: that something came is all that matters.
 func (c *ClientConn) ponged([8]byte) {}
 
-// ended has nothing to do: who waits for the stream finds out.
+// ended has nothing to do: a stream counts until its Release.
 func (c *ClientConn) ended(*stream) {}
 
 func (c *ClientConn) failed() { c.Socket.Interrupt() }

@@ -52,7 +52,7 @@ type role interface {
 	begin(id uint32) (*message.Head, *message.Fields, error)
 	// end takes in the block that was read.
 	end(id uint32, endStream bool) error
-	// ended is told, with the lock held, that a stream ended before its time.
+	// ended is told, with the lock held, that the other end will send no more on a stream.
 	ended(st *stream)
 	// opened is the highest id that a frame may be about.
 	opened(id uint32) bool
@@ -89,7 +89,6 @@ func (c *conn) fail(err error) {
 	c.err = err
 	for _, st := range c.streams {
 		st.end(err)
-		c.role.ended(st)
 	}
 	clear(c.streams)
 	if c.out.running {
@@ -209,7 +208,6 @@ func (c *conn) refuse(id uint32, why *StreamError) error {
 func (c *conn) forget(st *stream, why error) {
 	delete(c.streams, st.id)
 	st.end(why)
-	c.role.ended(st)
 }
 
 func (c *conn) onData(h *frameHeader, payload []byte) error {
@@ -258,6 +256,7 @@ func (c *conn) onData(h *frameHeader, payload []byte) error {
 	}
 	if h.has(flagEndStream) {
 		st.received = true
+		c.role.ended(st)
 	}
 	st.readable.wake()
 	return nil

@@ -430,14 +430,14 @@ func (c *ServerConn) endTrailers(id uint32, endStream bool) error {
 		return c.refuse(id, errContentLength)
 	}
 	st.received, st.trailed = true, st.trailer.Len() > 0
+	c.ended(st)
 	st.readable.wake()
 	return nil
 }
 
 var errTrailers = &StreamError{Code: ProtocolError, Reason: "malformed trailers"}
 
-// ended has nothing to do: who serves the stream finds out.
-func (c *ServerConn) ended(*stream) {}
+func (c *ServerConn) ended(st *stream) { st.settle() }
 
 func (c *ServerConn) failed() { c.Socket.Interrupt() }
 

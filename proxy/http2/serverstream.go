@@ -73,15 +73,12 @@ func (st *ServerStream) complete(sound bool) {
 	defer c.mu.Unlock()
 	if st.over == nil && c.err == nil && !st.muted {
 		switch {
-		case st.tunnel != nil:
-			delete(c.streams, st.id)
+		case st.sent && st.received:
 		case st.progress.Aborted || !st.progress.Ended || !sound:
 			st.giveUp(InternalError)
-		case !st.received:
-			delete(c.streams, st.id)
-			c.part(st.id)
 		default:
 			delete(c.streams, st.id)
+			c.part(st.id)
 		}
 	}
 	if st.cancel != nil {
@@ -258,8 +255,16 @@ func (st *ServerStream) End(trailer *message.Fields) error {
 	} else {
 		st.finish()
 	}
+	st.settle()
 	c.flush()
 	return nil
+}
+
+// settle forgets a stream that has ended in both directions: the client counts it no more, whatever is still to be done here.
+func (st *stream) settle() {
+	if st.sent && st.received {
+		delete(st.conn.streams, st.id)
+	}
 }
 
 // Abort resets the stream. What was held back of an answer leaves before, so that the client sees that one began.

@@ -84,6 +84,7 @@ func (t *tunnel) CloseWrite() error {
 		return err
 	}
 	st.finish()
+	st.settle()
 	st.conn.flush()
 	return nil
 }
@@ -98,7 +99,6 @@ func (t *tunnel) Close() error {
 	}
 	t.closed = true
 	if st.sent && st.received {
-		delete(st.conn.streams, st.id)
 		st.quit = true
 		st.readable.wake()
 		return nil
