@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/portico-web/portico/proxy/http1"
@@ -118,7 +117,7 @@ func (c *ServerConn) Serve() (over bool, err error) {
 	} else {
 		c.fail(err)
 	}
-	c.workers.retire()
+	c.workers.dismiss()
 	c.mu.Unlock()
 	c.goroutines.Wait()
 	c.reader.drop()
@@ -301,11 +300,14 @@ var (
 // rest gives back what only traffic needs, and tells whether nothing is being served.
 func (c *ServerConn) rest() bool {
 	c.reader.rest()
-	if c.working > 0 {
-		return false
+	c.workers.dismiss()
+	c.spare, c.fields = nil, nil
+	if len(c.ready) == 0 {
+		c.ready = nil
 	}
-	c.workers.retire()
-	c.spare, c.ready, c.fields, c.waiting = nil, nil, nil, nil
+	if len(c.waiting) == 0 {
+		c.waiting = nil
+	}
 	if !c.block.open {
 		c.block.bytes = nil
 	}
@@ -315,7 +317,7 @@ func (c *ServerConn) rest() bool {
 		c.out.retired = true
 		c.out.more.Signal()
 	}
-	return true
+	return c.working == 0
 }
 
 // Drain asks the client to open no more streams. Serve returns when those that there are have ended.
@@ -440,106 +442,3 @@ var errTrailers = &StreamError{Code: ProtocolError, Reason: "malformed trailers"
 func (c *ServerConn) ended(st *stream) { st.settle() }
 
 func (c *ServerConn) failed() { c.Socket.Interrupt() }
-
-// dispatch has the stream served.
-func (c *ServerConn) dispatch(st *ServerStream) error {
-	if c.working == 0 && !c.Busy() {
-		c.spare = append(c.spare, st)
-		return errClosed
-	}
-	c.working++
-	if c.workers.idle > 0 || c.workers.running >= c.bounds.Streams {
-		c.ready = append(c.ready, st)
-		c.workers.wake()
-		return nil
-	}
-	c.workers.running++
-	c.goroutines.Go(func() { c.serveStreams(st) })
-	return nil
-}
-
-// workers are the goroutines that serve streams.
-type workers struct {
-	running int
-	idle    int  // of them
-	called  int  // of the idle, to serve what is ready
-	retired bool // the idle ones are to end
-	more    sync.Cond
-}
-
-func (w *workers) wake() {
-	if w.idle > 0 {
-		w.idle--
-		w.called++
-		w.more.Signal()
-	}
-}
-
-func (w *workers) retire() {
-	w.retired = true
-	w.more.Broadcast()
-}
-
-// serveStreams serves one stream after the other.
-func (c *ServerConn) serveStreams(st *ServerStream) {
-	for st != nil {
-		st.serve()
-		st = c.nextStream(st)
-	}
-}
-
-// nextStream puts a stream aside that was served, and waits for another; nil when the goroutine is to end.
-func (c *ServerConn) nextStream(done *ServerStream) *ServerStream {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.putAside(done)
-	for {
-		if len(c.ready) > 0 {
-			st := c.ready[0]
-			c.ready = append(c.ready[:0], c.ready[1:]...)
-			return st
-		}
-		w := &c.workers
-		if w.retired || c.err != nil {
-			break
-		}
-		w.idle++
-		for w.called == 0 && !w.retired {
-			w.more.Wait()
-		}
-		if w.called > 0 {
-			w.called--
-		} else {
-			w.idle--
-			break
-		}
-	}
-	c.workers.running--
-	if c.workers.running == 0 {
-		c.workers.retired = false
-	}
-	return nil
-}
-
-func (c *ServerConn) putAside(st *ServerStream) {
-	c.spare = append(c.spare, st)
-	if c.working--; c.working > 0 {
-		return
-	}
-	c.since = time.Now()
-	c.Idle()
-	if c.leaving == departing {
-		c.Socket.Interrupt()
-	}
-}
-
-func (c *ServerConn) takeStream() *ServerStream {
-	if n := len(c.spare); n > 0 {
-		st := c.spare[n-1]
-		c.spare = c.spare[:n-1]
-		return st
-	}
-	st := &ServerStream{server: c}
-	st.stream.init(&c.conn)
-	return st
-}
