@@ -148,7 +148,6 @@ func TestWindowsBeyondTheirLimitAreErrors(t *testing.T) {
 func (p *peer) upload(id uint32, content []byte, frame, padding int) {
 	p.t.Helper()
 	r := p.stream(id)
-	sent, sentAll := int64(0), int64(0)
 	for rest := content; len(rest) > 0; {
 		n := min(frame, len(rest))
 		cost := int64(n)
@@ -156,7 +155,7 @@ func (p *peer) upload(id uint32, content []byte, frame, padding int) {
 			cost += int64(padding) + 1
 		}
 		p.until("window for more", func() bool {
-			return r.reset || sent+cost <= 65535+r.credit && sentAll+cost <= 65535+p.credit
+			return r.reset || r.sent+cost <= 65535+r.credit && p.sent+cost <= 65535+p.credit
 		})
 		if r.reset {
 			return
@@ -166,7 +165,7 @@ func (p *peer) upload(id uint32, content []byte, frame, padding int) {
 		} else {
 			_ = p.WriteData(id, n == len(rest), rest[:n])
 		}
-		sent, sentAll = sent+cost, sentAll+cost
+		r.sent, p.sent = r.sent+cost, p.sent+cost
 		rest = rest[n:]
 	}
 }

@@ -42,6 +42,7 @@ type peer struct {
 	pings     [][8]byte // acknowledged
 	questions [][8]byte // PINGs of the server
 	credit    int64     // what the server gave to the connection
+	sent      int64     // content, in all
 	entering  *xhttp2.HeadersFrame
 	fragment  []byte
 	inStream  uint32
@@ -66,7 +67,8 @@ type reply struct {
 	frames   []string // kinds, as they came: "HEADERS", "DATA END"
 	window   int64    // what the server may still send
 	credit   int64    // what the server gave, beyond the first window
-	given    bool     // this end reset the stream
+	sent     int64
+	given    bool // this end reset the stream
 }
 
 func (r *reply) field(name string) string {
@@ -199,6 +201,8 @@ func (p *peer) post(path string, more ...hpack.HeaderField) uint32 {
 }
 
 func (p *peer) data(id uint32, end bool, content string) {
+	p.stream(id).sent += int64(len(content))
+	p.sent += int64(len(content))
 	_ = p.WriteData(id, end, []byte(content))
 }
 

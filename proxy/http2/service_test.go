@@ -196,6 +196,7 @@ type gate struct {
 	more   sync.Cond
 	closed bool
 	waits  bool // a write
+	slow   bool // what passes takes some time
 }
 
 func newGate(around io.ReadWriter) *gate {
@@ -212,7 +213,11 @@ func (g *gate) Write(p []byte) (int, error) {
 		g.more.Wait()
 	}
 	g.waits = false
+	slow := g.slow
 	g.mu.Unlock()
+	if slow {
+		time.Sleep(3 * time.Millisecond)
+	}
 	return g.ReadWriter.Write(p)
 }
 
@@ -231,9 +236,10 @@ func (g *gate) held() {
 	}
 }
 
-func (g *gate) open() {
+// open lets writes pass; slowly, so that all who have something to send may say so between them.
+func (g *gate) open(slow bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed = false
+	g.closed, g.slow = false, slow
 	g.more.Broadcast()
 }
