@@ -323,7 +323,7 @@ func TestARequestThatATargetOfHTTP2GivesBackIsSentAgain(t *testing.T) {
 // Of two answers over one connection, one is not taken by its client. The other is larger than any window.
 func TestASlowClientDoesNotHoldUpOthersOfTheSameConnection(t *testing.T) {
 	t.Parallel()
-	const size = 8 << 20
+	const size = 1 << 20
 	up := serveHTTP2(t, false, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, size))
 	})

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -228,7 +229,7 @@ func wholeOf(st *http2.ClientStream) (string, error) {
 	var all bytes.Buffer
 	for {
 		piece, err := st.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all.String(), nil
 		}
 		if err != nil {

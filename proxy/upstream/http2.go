@@ -170,7 +170,7 @@ func (m *multiplexed) begin(ctx context.Context, over *wire, secure *tls.Conn) (
 		all = secure
 	}
 	c := m.client.NewClientConn(http2.ClientConnection{Socket: over.Conn, Wire: all, Ended: m.forget})
-	timer := time.NewTimer(handshakeTimeout)
+	timer := time.NewTimer(max(handshakeTimeout, m.target.writeTimeout)) // like an answer: it took the connection
 	defer timer.Stop()
 	var err error
 	select {
