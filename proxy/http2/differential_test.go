@@ -82,8 +82,8 @@ func dialOther(t testing.TB) *peer {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		other := &xhttp2.Server{MaxConcurrentStreams: 128}
-		other.ServeConn(server, &xhttp2.ServeConnOpts{
+		other := &xhttp2.Server{}
+		other.ServeConn(server, &xhttp2.ServeConnOpts{ //nolint:staticcheck // its successors serve listeners only
 			BaseConfig: &http.Server{ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: 16 << 10}, Handler: http.HandlerFunc(summarizeHTTP),
 		})
 	}()

@@ -43,7 +43,6 @@ type peer struct {
 	questions [][8]byte // PINGs of the server
 	credit    int64     // what the server gave to the connection
 	sent      int64     // content, in all
-	entering  *xhttp2.HeadersFrame
 	fragment  []byte
 	inStream  uint32
 	inEnd     bool
