@@ -70,3 +70,22 @@ func TestWhatWasOnItsWayForManyStreamsIsIgnored(t *testing.T) {
 	}
 	p.alive()
 }
+
+// A client that was told that none of its streams is looked at may send the request again elsewhere.
+func TestNoStreamIsServedThatTheLastGoodbyeLeavesOut(t *testing.T) {
+	t.Parallel()
+	p := service{}.dial(t)
+	p.served.Drain()
+	p.until("the question whether the goodbye has come", func() bool { return len(p.questions) > 0 })
+	p.corked = true
+	_ = p.WritePing(true, p.questions[0])
+	p.get("/")
+	p.uncork()
+	if last := p.over(); last.last != 0 {
+		t.Errorf("%v", last)
+	}
+	_ = p.served.wait(t)
+	if n := p.served.begun.Load(); n > 0 {
+		t.Errorf("%d requests were served", n)
+	}
+}

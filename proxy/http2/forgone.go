@@ -2,9 +2,9 @@ package http2
 
 // forgone remembers the streams that were reset last: what is still on its way for them is ignored.
 type forgone struct {
-	ids    [128]uint32
-	at     int
-	beyond uint32 // and all above; 0 for none
+	ids  [128]uint32
+	at   int
+	from uint32 // and all from that one on; 0 for none
 }
 
 func (f *forgone) add(id uint32) {
@@ -13,7 +13,7 @@ func (f *forgone) add(id uint32) {
 }
 
 func (f *forgone) has(id uint32) bool {
-	if f.beyond > 0 && id > f.beyond {
+	if f.from > 0 && id >= f.from {
 		return true
 	}
 	for _, forgone := range f.ids {

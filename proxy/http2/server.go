@@ -336,7 +336,7 @@ func (c *ServerConn) Drain() {
 // depart tells the client which streams were the last. What it opened since it was told to stop is taken back.
 func (c *ServerConn) depart() {
 	c.leaving = departing
-	c.forgone.beyond = c.highest
+	c.forgone.from = c.highest + 1
 	c.out.hold(appendGoAway(c.out.space(), c.highest, NoError))
 	c.flush()
 }
