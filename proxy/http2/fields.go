@@ -139,6 +139,9 @@ func (l *fieldList) field(name, value string) (malformed string) {
 		return ""
 	}
 	if l.head == nil {
+		if id == message.ContentLength || id == message.Host {
+			return "a trailer that frames or routes"
+		}
 		l.keep(id, name, value)
 		return ""
 	}
