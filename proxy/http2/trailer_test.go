@@ -15,7 +15,10 @@ func TestTrailersThatFrameOrRouteAreMalformed(t *testing.T) {
 	for name, value := range map[string]string{"content-length": "1", "host": "elsewhere", "transfer-encoding": "chunked"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := service{handler: func(stream message.Stream) { _, _ = content(stream.Body()) }}.dial(t)
+			p := service{handler: func(stream message.Stream) {
+				_, _ = content(stream.Body())
+				answer(stream, 200, "")
+			}}.dial(t)
 			id := p.post("/")
 			p.data(id, false, "a")
 			p.headers(id, true, []hpack.HeaderField{field(name, value)})
