@@ -82,7 +82,7 @@ func dialOther(t testing.TB) *peer {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		other := &xhttp2.Server{} //nolint:staticcheck // as below
+		other := &xhttp2.Server{}                      //nolint:staticcheck // as below
 		other.ServeConn(server, &xhttp2.ServeConnOpts{ //nolint:staticcheck // its successors serve listeners only
 			BaseConfig: &http.Server{ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: 16 << 10}, Handler: http.HandlerFunc(summarizeHTTP),
 		})
