@@ -3,8 +3,10 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -52,7 +54,9 @@ func smallAttempt(t *testing.T) attempt {
 	go func() { served <- quick.Serve(packets) }()
 	t.Cleanup(func() {
 		_ = quick.Close()
-		<-served
+		if err := <-served; err != nil && !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 		_ = packets.Close()
 	})
 	self, err := os.FindProcess(syscall.Getpgrp()) // its group is what is measured
