@@ -91,7 +91,7 @@ func newPortico(ctx context.Context, s site, program string) (*proxy, error) {
 		if err != nil {
 			return nil, err
 		}
-		configs[i] = string(content)
+		configs[i] = strings.Replace(string(content), "http3: false", "http3: {http3}", 1)
 	}
 	return &proxy{
 		name: "Portico", http3: true, file: "proxy.yaml", config: configs[0], logged: configs[1],
