@@ -3,7 +3,6 @@ package http2
 import (
 	"errors"
 	"io"
-	"os"
 	"time"
 
 	"github.com/portico-web/portico/proxy/http1"
@@ -196,23 +195,7 @@ func (c *ClientConn) await() error {
 	}
 	c.stirred = c.stirred[:0]
 	c.mu.Unlock()
-	for {
-		patience, err := c.patience(now)
-		if err != nil {
-			return err
-		}
-		c.Socket.ReadWithin(now, patience)
-		err = c.reader.fill()
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, socket.ErrInterrupted):
-			c.Socket.Resume()
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
-		}
-		now = time.Now()
-	}
+	return c.reader.wait(c.Socket, now, c.patience)
 }
 
 // patience is for how long to wait before the connection is looked after again; an error ends it.

@@ -1,8 +1,13 @@
 package http2
 
 import (
+	"errors"
 	"io"
+	"os"
 	"sync"
+	"time"
+
+	"github.com/portico-web/portico/proxy/socket"
 )
 
 // readSize is the size of a reader's buffer. The largest frame has room in it beside what comes behind.
@@ -66,6 +71,28 @@ func (r *reader) fill() error {
 		return nil
 	}
 	return err
+}
+
+// wait waits for more bytes. How long, and whether at all, is asked anew when the time is over, and when the socket is
+// interrupted.
+func (r *reader) wait(s *socket.Conn, now time.Time, patience func(now time.Time) (time.Duration, error)) error {
+	for {
+		within, err := patience(now)
+		if err != nil {
+			return err
+		}
+		s.ReadWithin(now, within)
+		err = r.fill()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, socket.ErrInterrupted):
+			s.Resume()
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		}
+		now = time.Now()
+	}
 }
 
 func (r *reader) take() {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -196,24 +195,11 @@ func (c *ServerConn) await() error {
 }
 
 func (c *ServerConn) wait(now time.Time) error {
-	for {
-		patience, err := c.patience(now)
-		if err != nil {
-			return err
-		}
-		c.Socket.ReadWithin(now, patience)
-		err = c.reader.fill()
-		switch {
-		case err == nil:
-			c.idling = false
-			return nil
-		case errors.Is(err, socket.ErrInterrupted):
-			c.Socket.Resume()
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return err
-		}
-		now = time.Now()
+	err := c.reader.wait(c.Socket, now, c.patience)
+	if err == nil {
+		c.idling = false
 	}
+	return err
 }
 
 // patience is for how long to wait before the connection is looked after again; an error ends it.

@@ -1,5 +1,5 @@
 // Package message is what HTTP says, whatever version carries it: heads, fields, and the streams on which servers take in
-// requests and are answered. The codecs (http1, and the adapted HTTP/2 and HTTP/3) turn bytes into it and back; everything
+// requests and are answered. The codecs (http1, http2, and the adapted one of HTTP/3) turn bytes into it and back; everything
 // between them reads and edits it.
 package message
 
