@@ -22,13 +22,13 @@ func TestTemplatesAreConfigurationsOfTheEdge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		filled := fill(string(content), map[string]string{"cert": s.cert, "key": s.key, "port": "8443", "http3": "true", "backend": "127.0.0.1:9000"})
+		filled := fill(string(content), map[string]string{"cert": s.cert, "key": s.key, "port": "8443", "backend": "127.0.0.1:9000"})
 		config, err := edge.Parse(name, []byte(filled), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if !config.Listen.HTTP3 || (len(config.RateLimits) > 0) != logs {
+		if config.Listen.HTTP3 || (len(config.RateLimits) > 0) != logs {
 			t.Errorf("%s has HTTP/3: %t, the limits %v", name, config.Listen.HTTP3, config.RateLimits)
 		}
 	}
