@@ -54,7 +54,7 @@ type role interface {
 	end(id uint32, endStream bool) error
 	// ended is told, with the lock held, that the other end will send no more on a stream.
 	ended(st *stream)
-	// opened is the highest id that a frame may be about.
+	// opened tells whether a frame may be about this stream: it was opened once, whatever became of it.
 	opened(id uint32) bool
 	// goAway takes in that the other end takes no streams beyond last any more.
 	goAway(last uint32, code ErrCode)

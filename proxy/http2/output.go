@@ -105,6 +105,7 @@ func (c *conn) write() {
 		if err != nil {
 			o.wanted = false
 			c.fail(err)
+			continue
 		}
 		for _, id := range parting {
 			o.hold(appendRSTStream(o.space(), id, NoError))
