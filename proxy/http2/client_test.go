@@ -179,10 +179,10 @@ func TestAGoodbyeGivesBackWhatCameTooLateAndLeavesTheRest(t *testing.T) {
 	for name, announces := range map[string]bool{"at once": false, "in two steps": true} {
 		l := linked(t, usualClient(), func(o *origin) {
 			first := o.request(nil).StreamID
+			o.request(nil) // before the first step, which would keep it from being sent
 			if announces {
 				_ = o.WriteGoAway(1<<31-1, xhttp2.ErrCodeNo, nil)
 			}
-			o.request(nil)
 			_ = o.WriteGoAway(first, xhttp2.ErrCodeNo, []byte("bye"))
 			o.head(first, false, ":status", "200")
 			_ = o.WriteData(first, true, []byte("content"))
@@ -538,11 +538,19 @@ func TestAnIdleConnectionEnds(t *testing.T) {
 	client := usualClient()
 	client.IdleTimeout = 20 * time.Millisecond
 	bye := make(chan bool, 1)
-	l := linked(t, client, func(o *origin) {
-		o.head(o.request(nil).StreamID, true, ":status", "200")
-		bye <- awaitFrame[*xhttp2.GoAwayFrame](o, nil) != nil
-	})
-	st := l.Reserve()
+	var l *link
+	var st *http2.ClientStream
+	for st == nil { // on a slow machine a connection may have been idle for too long before its stream is reserved
+		l = linked(t, client, func(o *origin) {
+			request := o.request(nil)
+			if request == nil {
+				return
+			}
+			o.head(request.StreamID, true, ":status", "200")
+			bye <- awaitFrame[*xhttp2.GoAwayFrame](o, nil) != nil
+		})
+		st = l.Reserve()
+	}
 	if err := st.Send(asking("GET", "/", 0), false, nil, true); err != nil {
 		t.Fatal(err)
 	}
