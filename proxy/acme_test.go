@@ -19,7 +19,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/portico-web/portico/internal/health"
-	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 // acmeServer is Pebble in this process. It answers once the ports that it proves control of are known.
@@ -94,17 +94,17 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 			t.Parallel()
 			server := newACMEServer(t)
 			data := t.TempDir()
-			config := filepath.Join(data, "proxy.yaml")
+			file := filepath.Join(data, "proxy.yaml")
 			listen := "listen: {https: \"127.0.0.1:0\"}\n"
 			if challenge == "http-01" {
 				listen = "listen: {http: \"127.0.0.1:0\", https: \"127.0.0.1:0\"}\n"
 			}
-			write(t, config, listen+fmt.Sprintf("tls: {issuer: acme, email: ops@example.com, directory: %q, directory_ca: %q}\n", server.directory, server.rootsFile)+
+			write(t, file, listen+fmt.Sprintf("tls: {issuer: acme, email: ops@example.com, directory: %q, directory_ca: %q}\n", server.directory, server.rootsFile)+
 				"upstreams: {app: {targets: [\""+named(t, "app")+"\"]}}\n"+
 				"sites: [{hosts: ["+domain+", \"*."+domain+"\"], redirect_from: [www."+domain+"], routes: [{path: /, upstream: app}]}]")
 			run := func() *edge {
-				e := &edge{t: t, data: data, config: config, log: &buffer{}}
-				cfg, err := proxy.Load(config, noVariables)
+				e := &edge{t: t, data: data, config: file, log: &buffer{}}
+				cfg, err := config.Load(file, noVariables)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/portico-web/portico/internal/httpx"
+	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/control"
 )
 
 // serveControl serves the control socket; the function that comes back stops that and waits.
-func (p *Proxy) serveControl(ctx context.Context, cfg *Config) (stop func(), err error) {
+func (p *Proxy) serveControl(ctx context.Context, cfg *config.Config) (stop func(), err error) {
 	socket, configured := strings.CutPrefix(cfg.Listen.Admin, "unix:")
 	if !configured {
 		return func() {}, nil

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
@@ -33,7 +33,7 @@ func TestEveryExampleOfTheDocumentationIsValid(t *testing.T) {
 		if !strings.Contains(example, "sites:") { // a part of a file, which needs the rest
 			example += "sites: [{hosts: [localhost], routes: [{path: /, redirect: {to: /x}}]}]\n"
 		}
-		if _, err := proxy.Parse(fmt.Sprintf("example %d", i+1), []byte(example), noVariables); err != nil {
+		if _, err := config.Parse(fmt.Sprintf("example %d", i+1), []byte(example), noVariables); err != nil {
 			t.Errorf("%v in\n%s", err, example)
 		}
 	}
@@ -66,7 +66,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 		return missing
 	}
-	if missing := undocumented(reflect.TypeFor[proxy.Config]()); len(missing) > 0 {
+	if missing := undocumented(reflect.TypeFor[config.Config]()); len(missing) > 0 {
 		t.Errorf("no example has %v", missing)
 	}
 }
@@ -87,7 +87,7 @@ func TestTheShippedConfigurationsAreValid(t *testing.T) {
 			t.Errorf("%s: %v, %v", pattern, files, err)
 		}
 		for _, file := range files {
-			if _, err := proxy.Load(file, lookup); err != nil {
+			if _, err := config.Load(file, lookup); err != nil {
 				t.Error(err)
 			}
 		}

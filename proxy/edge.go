@@ -87,18 +87,32 @@ func (x *exchange) answer() {
 		x.redirect(http.StatusPermanentRedirect, withQuery(x.route.Path, head.Query))
 		return
 	}
-	if x.route.EncodedSlash == encodedSlashRefuse && strings.Contains(x.path, "%2F") {
-		x.fail(http.StatusBadRequest, "The address of this request is malformed.")
-		return
-	}
-	if x.route.limit != nil && !x.admit() {
-		return
-	}
-	if limit := int64(x.state.config.Limits.BodyBytes); limit > 0 && head.Length > limit {
-		x.fail(http.StatusRequestEntityTooLarge, "The request is too large.")
-		return
+	for _, passes := range x.route.policies {
+		if !passes(x) {
+			return
+		}
 	}
 	x.act()
+}
+
+// refuseEncodedSlash is the policy of a route whose upstream would take %2F for a slash.
+func refuseEncodedSlash(x *exchange) bool {
+	if strings.Contains(x.path, "%2F") {
+		x.fail(http.StatusBadRequest, "The address of this request is malformed.")
+		return false
+	}
+	return true
+}
+
+// refuseLargerThan makes the policy that bounds content of a known length; other content is counted as it comes.
+func refuseLargerThan(most int64) policy {
+	return func(x *exchange) bool {
+		if x.Head().Length > most {
+			x.fail(http.StatusRequestEntityTooLarge, "The request is too large.")
+			return false
+		}
+		return true
+	}
 }
 
 // act takes away what the route may not learn, and does what the route does.

@@ -23,6 +23,7 @@ import (
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/internal/telemetry"
 	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 func TestMain(m *testing.M) {
@@ -55,15 +56,15 @@ type edge struct {
 func start(t testing.TB, yaml string) *edge {
 	t.Helper()
 	data := t.TempDir()
-	config := filepath.Join(data, "proxy.yaml")
-	write(t, config, yaml)
-	return startFrom(t, config, data)
+	file := filepath.Join(data, "proxy.yaml")
+	write(t, file, yaml)
+	return startFrom(t, file, data)
 }
 
-func startFrom(t testing.TB, config, data string) *edge {
+func startFrom(t testing.TB, file, data string) *edge {
 	t.Helper()
-	e := &edge{t: t, data: data, config: config, log: &buffer{}}
-	cfg, err := proxy.Load(config, noVariables)
+	e := &edge{t: t, data: data, config: file, log: &buffer{}}
+	cfg, err := config.Load(file, noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func startFrom(t testing.TB, config, data string) *edge {
 }
 
 // launch runs an edge with these options until the test ends.
-func launch(t testing.TB, e *edge, cfg *proxy.Config, set proxy.Options) *edge {
+func launch(t testing.TB, e *edge, cfg *config.Config, set proxy.Options) *edge {
 	t.Helper()
 	var err error
 	if e.Proxy, err = proxy.New(cfg, set); err != nil {

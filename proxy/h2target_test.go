@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/portico-web/portico/internal/logging"
-	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 // h2target is an upstream that knows how much it has to do.
@@ -107,7 +107,7 @@ func startLogging(t testing.TB, yaml string, to io.Writer, level string) *edge {
 	e := &edge{t: t, data: t.TempDir(), log: &buffer{}}
 	e.config = filepath.Join(e.data, "proxy.yaml")
 	write(t, e.config, yaml)
-	cfg, err := proxy.Load(e.config, noVariables)
+	cfg, err := config.Load(e.config, noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}

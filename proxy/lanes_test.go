@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 // patience is how long a test waits for what should come at once.
@@ -36,7 +36,7 @@ func lanes(t *testing.T, plain bool, settings, upstream string, targets ...strin
 	data := t.TempDir()
 	e := &edge{t: t, data: data, config: filepath.Join(data, "proxy.yaml"), log: &buffer{}}
 	write(t, e.config, listen+"\n"+settings+"upstreams:\n"+upstreams.String()+"sites:\n  - hosts: [localhost]\n    routes:\n"+routes.String())
-	cfg, err := proxy.Load(e.config, noVariables)
+	cfg, err := config.Load(e.config, noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}

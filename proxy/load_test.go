@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 func noVariables(string) (string, bool) { return "", false }
@@ -30,7 +30,7 @@ sites:
 
 func TestDefaultsAreFilledIn(t *testing.T) {
 	t.Parallel()
-	cfg, err := proxy.Parse("p.yaml", []byte("upstreams: {app: {targets: [\"a:1\"], health: {}}}\nrate_limits: {x: {rate: 5/m}}\nsites: [{hosts: [A.Example], routes: [{path: /, upstream: app}, {path: /old, redirect: {to: /}}]}]"), noVariables)
+	cfg, err := config.Parse("p.yaml", []byte("upstreams: {app: {targets: [\"a:1\"], health: {}}}\nrate_limits: {x: {rate: 5/m}}\nsites: [{hosts: [A.Example], routes: [{path: /, upstream: app}, {path: /old, redirect: {to: /}}]}]"), noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	if limit := cfg.RateLimits["x"]; limit.Key != "client_ip" || limit.Burst != 5 || limit.Rate.Period != time.Minute {
 		t.Errorf("%+v", limit)
 	}
-	if app := cfg.Upstreams["app"]; app.Balance != "round_robin" || *app.Health != (proxy.Health{Path: "/", Interval: 2 * time.Second, Timeout: 2 * time.Second}) {
+	if app := cfg.Upstreams["app"]; app.Balance != "round_robin" || *app.Health != (config.Health{Path: "/", Interval: 2 * time.Second, Timeout: 2 * time.Second}) {
 		t.Errorf("%+v", app)
 	}
 	if site := cfg.Sites[0]; site.Hosts[0] != "a.example" || site.Routes[1].Redirect.Status != 308 {
@@ -108,13 +108,13 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 			if !strings.Contains(valid, c.old) {
 				t.Fatalf("%q is not in the valid configuration", c.old)
 			}
-			_, err := proxy.Parse("p.yaml", []byte(strings.Replace(valid, c.old, c.new, 1)), noVariables)
+			_, err := config.Parse("p.yaml", []byte(strings.Replace(valid, c.old, c.new, 1)), noVariables)
 			if err == nil || err.Error() != c.want {
 				t.Fatalf("got  %v\nwant %s", err, c.want)
 			}
 		})
 	}
-	if _, err := proxy.Parse("p.yaml", []byte(valid), noVariables); err != nil {
+	if _, err := config.Parse("p.yaml", []byte(valid), noVariables); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,7 +129,7 @@ func TestAStorageKeyThatMayNotBeReadIsToldWithItsRights(t *testing.T) {
 	if err := os.Chmod(file, 0o000); err != nil {
 		t.Fatal(err)
 	}
-	_, err := proxy.Parse("p.yaml", []byte(strings.Replace(valid, "issuer: local", "storage: \"redis://x:1/0\", storage_key_file: "+file, 1)), noVariables)
+	_, err := config.Parse("p.yaml", []byte(strings.Replace(valid, "issuer: local", "storage: \"redis://x:1/0\", storage_key_file: "+file, 1)), noVariables)
 	want := fmt.Sprintf("p.yaml:2:51: tls.storage_key_file: %s cannot be read by user %d (mode 0000, owner %d, group ", file, os.Geteuid(), os.Geteuid())
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Fatalf("got  %v\nwant %s…", err, want)
@@ -139,7 +139,7 @@ func TestAStorageKeyThatMayNotBeReadIsToldWithItsRights(t *testing.T) {
 func TestAllFaultsOfAFileAreToldTogether(t *testing.T) {
 	t.Parallel()
 	content := strings.NewReplacer("upstream: app", "upstream: no", `"app:8000"`, `"app"`, `":443"`, `"443"`).Replace(valid)
-	_, err := proxy.Parse("p.yaml", []byte(content), noVariables)
+	_, err := config.Parse("p.yaml", []byte(content), noVariables)
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestAllFaultsOfAFileAreToldTogether(t *testing.T) {
 
 func TestAMissingFileIsNamed(t *testing.T) {
 	t.Parallel()
-	_, err := proxy.Load("/no/such/proxy.yaml", noVariables)
+	_, err := config.Load("/no/such/proxy.yaml", noVariables)
 	if err == nil || err.Error() != "/no/such/proxy.yaml: no such file: name the configuration with --config" {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("listen: {http: \"${X:-:80}\"}\nsites: &a [*a]\n"))
 	f.Add([]byte("limits: {header_bytes: 64KiB, drain_timeout: 1d}\nsites: [{hosts: [\"*\"], routes: [{path: /%2e%2e/, redirect: {to: \"{uri}\"}}]}]"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		cfg, err := proxy.Parse("p.yaml", content, noVariables)
+		cfg, err := config.Parse("p.yaml", content, noVariables)
 		if err != nil && !strings.Contains(err.Error(), "p.yaml") {
 			t.Fatalf("the error does not name the file: %v", err)
 		}

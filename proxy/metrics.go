@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/portico-web/portico/proxy/config"
 )
 
 // unrouted labels requests that belong to no site or route, so that clients cannot make new series.
@@ -65,7 +67,7 @@ func (m *metrics) route(site, route string) *routeMetrics {
 }
 
 // drop removes the series of routes that are no longer configured.
-func (m *metrics) drop(previous, current *Config) {
+func (m *metrics) drop(previous, current *config.Config) {
 	kept := map[[2]string]bool{}
 	for _, site := range current.Sites {
 		for _, route := range site.Routes {

@@ -27,6 +27,7 @@ import (
 	"github.com/portico-web/portico/internal/telemetry"
 	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/compress"
+	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/http2"
 	"github.com/portico-web/portico/proxy/pace"
@@ -86,7 +87,7 @@ type Proxy struct {
 const maxClients = 200_000
 
 // New prepares an edge; it opens nothing yet. cfg must come from Load or Parse and belongs to the edge from now on.
-func New(cfg *Config, options Options) (*Proxy, error) {
+func New(cfg *config.Config, options Options) (*Proxy, error) {
 	options.DataDir = cmp.Or(options.DataDir, ".portico")
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
@@ -119,7 +120,7 @@ func New(cfg *Config, options Options) (*Proxy, error) {
 }
 
 // override puts the embedding program's addresses in the place of the configuration's.
-func (p *Proxy) override(cfg *Config) {
+func (p *Proxy) override(cfg *config.Config) {
 	cfg.Listen.HTTP = cmp.Or(p.options.HTTP, cfg.Listen.HTTP)
 	cfg.Listen.HTTPS = cmp.Or(p.options.HTTPS, cfg.Listen.HTTPS)
 	cfg.Listen.Internal = cmp.Or(p.options.Internal, cfg.Listen.Internal)
@@ -156,7 +157,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return errors.New("this edge ran already")
 	}
 	cfg := p.current.Load().config
-	listeners, err := server.Listen(cfg.serverSettings(), nil)
+	listeners, err := server.Listen(serverSettings(cfg), nil)
 	if err != nil {
 		return err
 	}
@@ -230,17 +231,17 @@ func addrText(addr *net.TCPAddr) string {
 }
 
 // serverSettings is the part of the configuration that needs a restart to change.
-func (c *Config) serverSettings() server.Settings {
+func serverSettings(c *config.Config) server.Settings {
 	return server.Settings{
 		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3,
 		HeaderBytes: int(c.Limits.HeaderBytes), TargetBytes: int(c.Limits.TargetBytes), Fields: c.Limits.HeaderFields,
 		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout,
-		Connections: c.Limits.Connections, Streams: c.Limits.Streams, HTTP2: c.Limits.HTTP2.bounds(),
-		Pace: c.pace(),
+		Connections: c.Limits.Connections, Streams: c.Limits.Streams, HTTP2: http2Bounds(c.Limits.HTTP2),
+		Pace: paceOf(c),
 	}
 }
 
-func (l *HTTP2Limits) bounds() http2.Bounds {
+func http2Bounds(l config.HTTP2Limits) http2.Bounds {
 	return http2.Bounds{
 		StreamWindow: int(l.StreamWindow), ConnectionWindow: int(l.ConnectionWindow), HeaderTable: int(l.HeaderTable),
 		Continuations: l.Continuations, Resets: l.Resets, Frames: l.ControlFrames, Replies: l.UnreadReplies,
@@ -248,12 +249,12 @@ func (l *HTTP2Limits) bounds() http2.Bounds {
 }
 
 // pace is the part that clients are held to from one request to the next.
-func (c *Config) pace() pace.Pace {
+func paceOf(c *config.Config) pace.Pace {
 	return pace.Pace{StallTimeout: c.Limits.StallTimeout, BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace}
 }
 
 // serveInternal serves the internal port; the function that comes back stops that and waits.
-func (p *Proxy) serveInternal(ctx context.Context, cfg *Config) (stop func(), err error) {
+func (p *Proxy) serveInternal(ctx context.Context, cfg *config.Config) (stop func(), err error) {
 	if cfg.Listen.Internal == "" {
 		return func() {}, nil
 	}

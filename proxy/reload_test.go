@@ -52,11 +52,11 @@ func TestAReloadUnderLoadFailsNoRequest(t *testing.T) {
 	}
 	probe := e.client(true)
 	for i := range 60 {
-		config, name := one, "one"
+		content, name := one, "one"
 		if i%2 == 0 {
-			config, name = two, "two"
+			content, name = two, "two"
 		}
-		write(t, e.config, config)
+		write(t, e.config, content)
 		if err := e.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -189,11 +189,11 @@ func TestAMountedVolumesChangeIsTakenOver(t *testing.T) {
 		}
 	}
 	version("..1", site(named(t, "one"), root))
-	config := filepath.Join(data, "proxy.yaml")
-	if err := os.Symlink("..data/proxy.yaml", config); err != nil {
+	file := filepath.Join(data, "proxy.yaml")
+	if err := os.Symlink("..data/proxy.yaml", file); err != nil {
 		t.Fatal(err)
 	}
-	e := startFrom(t, config, data)
+	e := startFrom(t, file, data)
 	client := e.client(true)
 	for i, name := range []string{"two", "three"} {
 		version(fmt.Sprint("..", i+2), site(named(t, name), root))
@@ -264,9 +264,9 @@ func TestStoppingDoesNotWaitForEver(t *testing.T) {
 		<-r.Context().Done()
 	})
 	data := t.TempDir()
-	config := filepath.Join(data, "proxy.yaml")
-	write(t, config, "limits: {drain_timeout: 100ms}\n"+site(app, root))
-	e := startFrom(t, config, data)
+	file := filepath.Join(data, "proxy.yaml")
+	write(t, file, "limits: {drain_timeout: 100ms}\n"+site(app, root))
+	e := startFrom(t, file, data)
 	go func() { _, _ = try(t.Context(), e.client(true), http.MethodGet, "https://localhost/", nil, "") }()
 	<-began
 	if err := e.stop(); err != nil || !strings.Contains(e.log.String(), "still in flight were cut off") {

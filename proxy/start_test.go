@@ -10,6 +10,7 @@ import (
 
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 const sitesOnly = "sites: [{hosts: [localhost], routes: [{path: /, redirect: {to: /x}}]}]\n"
@@ -40,7 +41,7 @@ func failure(t *testing.T, yaml string, change func(*addresses)) error {
 
 func failureIn(t *testing.T, data, yaml string, wanted addresses) error {
 	t.Helper()
-	cfg, err := proxy.Parse("proxy.yaml", []byte(yaml), noVariables)
+	cfg, err := config.Parse("proxy.yaml", []byte(yaml), noVariables)
 	if err != nil {
 		return err
 	}
@@ -63,13 +64,13 @@ func failureIn(t *testing.T, data, yaml string, wanted addresses) error {
 }
 
 // startPlain runs an edge on the addresses of its configuration alone.
-func startPlain(t *testing.T, config, data string) *edge {
+func startPlain(t *testing.T, file, data string) *edge {
 	t.Helper()
-	cfg, err := proxy.Load(config, noVariables)
+	cfg, err := config.Load(file, noVariables)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &edge{t: t, data: data, config: config, log: &buffer{}}
+	e := &edge{t: t, data: data, config: file, log: &buffer{}}
 	if e.Proxy, err = proxy.New(cfg, proxy.Options{Log: logging.Discard(), DataDir: data}); err != nil {
 		t.Fatal(err)
 	}
@@ -102,27 +103,27 @@ func TestAnUnreachableRedisIsNamedWithoutItsPassword(t *testing.T) {
 
 func TestADamagedCAIsNamedAndNotReplaced(t *testing.T) {
 	t.Parallel()
-	for file, damage := range map[string]func(path string) error{
+	for damaged, damage := range map[string]func(path string) error{
 		"root.pem": func(path string) error { return os.WriteFile(path, []byte("-----BEGIN CERT"), 0o600) },
 		"root.key": func(path string) error { return os.WriteFile(path, []byte("no key"), 0o600) },
 		"gone":     func(path string) error { return os.Remove(filepath.Join(filepath.Dir(path), "root.key")) },
 	} {
 		data := t.TempDir()
-		config := filepath.Join(data, "proxy.yaml")
-		write(t, config, sitesOnly)
-		if err := startFrom(t, config, data).stop(); err != nil {
+		file := filepath.Join(data, "proxy.yaml")
+		write(t, file, sitesOnly)
+		if err := startFrom(t, file, data).stop(); err != nil {
 			t.Fatal(err)
 		}
-		if err := damage(filepath.Join(data, "ca", file)); err != nil {
+		if err := damage(filepath.Join(data, "ca", damaged)); err != nil {
 			t.Fatal(err)
 		}
 		err := failureIn(t, data, sitesOnly, addresses{http: "127.0.0.1:0", https: "127.0.0.1:0"})
-		named := map[string]string{"gone": "root.key"}[file]
+		named := map[string]string{"gone": "root.key"}[damaged]
 		if named == "" {
-			named = file
+			named = damaged
 		}
 		if err == nil || !strings.Contains(err.Error(), filepath.Join(data, "ca", named)) || !strings.Contains(err.Error(), "delete the folder") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", file, err)
+			t.Errorf("%s: %v", damaged, err)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/portico-web/portico/internal/ratelimit"
-	"github.com/portico-web/portico/proxy/files"
+	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/routing"
 	"github.com/portico-web/portico/proxy/upstream"
@@ -15,7 +15,7 @@ import (
 // state is everything that follows from one configuration. A request takes the current one at its start and keeps it; a
 // reload makes the next and carries over what stays the same.
 type state struct {
-	config   *Config
+	config   *config.Config
 	trusted  []netip.Prefix
 	table    *routing.Table[*route]
 	upstream map[string]*forward.Forwarder
@@ -23,18 +23,9 @@ type state struct {
 	shared   *ratelimit.Shared // the limiter, when it is Redis
 }
 
-// route is a Route made ready.
-type route struct {
-	Route
-	metrics *routeMetrics
-	limit   *limit // nil: unlimited
-	name    string // in logs
-	act     func(*exchange)
-}
-
 // build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
 // has is closed by retire, once the new state is in use.
-func (p *Proxy) build(ctx context.Context, cfg *Config, previous *state) (built *state, err error) {
+func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) (built *state, err error) {
 	s := &state{config: cfg, upstream: map[string]*forward.Forwarder{}, limiter: p.local}
 	defer func() {
 		if err != nil {
@@ -54,7 +45,7 @@ func (p *Proxy) build(ctx context.Context, cfg *Config, previous *state) (built 
 	for i, site := range cfg.Sites {
 		sites[i] = routing.Site[*route]{Hosts: site.Hosts, RedirectFrom: site.RedirectFrom}
 		for _, configured := range site.Routes {
-			made := p.newRoute(s, site.Hosts[0], configured)
+			made := p.newRoute(s, &site, configured)
 			sites[i].Routes = append(sites[i].Routes, routing.Route[*route]{Path: configured.Path, Value: made})
 		}
 	}
@@ -82,7 +73,7 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	for name, configured := range s.config.Upstreams {
 		settings := upstream.Settings{
-			Name: name, Targets: configured.Targets, LeastConn: configured.Balance == balanceLeastConn,
+			Name: name, Targets: configured.Targets, LeastConn: configured.Balance == config.BalanceLeastConn,
 			ResponseTimeout: configured.ResponseTimeout,
 		}
 		if probe := configured.Health; probe != nil {
@@ -101,29 +92,6 @@ func (s *state) openUpstreams(p *Proxy, previous *state) error {
 		s.upstream[name] = forward.New(pool, &p.streams, p.log)
 	}
 	return nil
-}
-
-func (p *Proxy) newRoute(s *state, site string, configured Route) *route {
-	made := &route{Route: configured, metrics: p.metrics.route(site, configured.Path), name: site + configured.Path}
-	if named, ok := s.config.RateLimits[configured.RateLimit]; ok {
-		made.limit = &limit{
-			name:   configured.RateLimit,
-			prefix: "edge:" + configured.RateLimit + ":",
-			policy: fmt.Sprintf("%d;w=%d;burst=%d", named.Rate.Events, max(int(named.Rate.Period.Seconds()), 1), named.Burst),
-			Limit:  ratelimit.Limit{Events: named.Rate.Events, Period: named.Rate.Period, Burst: named.Burst},
-		}
-	}
-	switch {
-	case configured.Upstream != "":
-		made.act = made.forwardTo(s.upstream[configured.Upstream])
-	case configured.Files != nil:
-		made.act = made.serveFiles(files.New(files.Settings{
-			Root: configured.Files.Root, MaxAge: configured.Files.MaxAge, Browse: configured.Files.Browse,
-		}))
-	default:
-		made.act = made.redirect
-	}
-	return made
 }
 
 // retire closes what s has and kept does not use.

@@ -2,13 +2,13 @@ package proxy
 
 import (
 	"context"
-	"strings"
 
 	"github.com/portico-web/portico/proxy/certs"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 // certSettings says which certificates the configuration asks for.
-func (p *Proxy) certSettings(cfg *Config) certs.Settings {
+func (p *Proxy) certSettings(cfg *config.Config) certs.Settings {
 	settings := certs.Settings{
 		Issuer:      certs.Issuer(cfg.TLS.Issuer),
 		Email:       cfg.TLS.Email,
@@ -16,7 +16,7 @@ func (p *Proxy) certSettings(cfg *Config) certs.Settings {
 		DirectoryCA: cfg.TLS.DirectoryCA,
 		Folder:      p.options.DataDir,
 	}
-	if cfg.TLS.Storage != "" && !isRedis(cfg.TLS.Storage) {
+	if cfg.TLS.Storage != "" && !cfg.TLS.SharedStorage() {
 		settings.Folder = cfg.TLS.Storage
 	}
 	for _, site := range cfg.Sites {
@@ -34,17 +34,13 @@ func (p *Proxy) certSettings(cfg *Config) certs.Settings {
 	return settings
 }
 
-func isRedis(storage string) bool {
-	return strings.HasPrefix(storage, "redis:") || strings.HasPrefix(storage, "rediss:")
-}
-
-func (p *Proxy) openCertificates(ctx context.Context, cfg *Config) (err error) {
+func (p *Proxy) openCertificates(ctx context.Context, cfg *config.Config) (err error) {
 	if cfg.Listen.HTTPS == "" {
 		return nil
 	}
 	settings := p.certSettings(cfg)
-	if isRedis(cfg.TLS.Storage) {
-		if settings.Storage, err = certs.OpenRedis(ctx, cfg.TLS.Storage, cfg.TLS.storageKey); err != nil {
+	if cfg.TLS.SharedStorage() {
+		if settings.Storage, err = certs.OpenRedis(ctx, cfg.TLS.Storage, cfg.TLS.StorageKey()); err != nil {
 			return err
 		}
 	}

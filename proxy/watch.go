@@ -104,7 +104,7 @@ func (p *Proxy) matters() func(path string) bool {
 
 // watchedFiles are the configuration and the files whose content it takes over.
 func (p *Proxy) watchedFiles() []string {
-	return append([]string{p.options.ConfigPath}, p.current.Load().config.watched...)
+	return append([]string{p.options.ConfigPath}, p.current.Load().config.Watched()...)
 }
 
 // watchFolders watches the folders of all files, and those that their links lead to; watching one again changes nothing.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	edge "github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 )
 
 func TestTemplatesAreConfigurationsOfTheEdge(t *testing.T) {
@@ -23,13 +23,13 @@ func TestTemplatesAreConfigurationsOfTheEdge(t *testing.T) {
 			t.Fatal(err)
 		}
 		filled := fill(string(content), map[string]string{"cert": s.cert, "key": s.key, "port": "8443", "backend": "127.0.0.1:9000"})
-		config, err := edge.Parse(name, []byte(filled), func(string) (string, bool) { return "", false })
+		cfg, err := config.Parse(name, []byte(filled), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if config.Listen.HTTP3 || (len(config.RateLimits) > 0) != logs {
-			t.Errorf("%s has HTTP/3: %t, the limits %v", name, config.Listen.HTTP3, config.RateLimits)
+		if cfg.Listen.HTTP3 || (len(cfg.RateLimits) > 0) != logs {
+			t.Errorf("%s has HTTP/3: %t, the limits %v", name, cfg.Listen.HTTP3, cfg.RateLimits)
 		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/portico-web/portico/internal/telemetry"
 	"github.com/portico-web/portico/migrations"
 	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/worker"
 )
 
@@ -188,7 +189,7 @@ func (p *platform) newEdge(appAddr, workerAddr string) (*proxy.Proxy, error) {
 		}
 		return os.LookupEnv(name)
 	}
-	cfg, err := proxy.Load(path, lookup)
+	cfg, err := config.Load(path, lookup)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/portico-web/portico/internal/health"
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/proxy"
+	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/control"
 )
 
@@ -23,7 +24,7 @@ type configFlag struct {
 	Config string `default:"proxy.yaml" env:"PROXY_CONFIG" placeholder:"FILE" help:"The configuration (default: proxy.yaml)."`
 }
 
-func (c configFlag) load() (*proxy.Config, error) { return proxy.Load(c.Config, os.LookupEnv) }
+func (c configFlag) load() (*config.Config, error) { return config.Load(c.Config, os.LookupEnv) }
 
 type runCommand struct {
 	configFlag
@@ -67,7 +68,7 @@ type validateCommand struct{ configFlag }
 
 func (c validateCommand) Run() error {
 	_, err := c.load()
-	if faults, ok := errors.AsType[proxy.Faults](err); ok && len(faults) > 1 {
+	if faults, ok := errors.AsType[config.Faults](err); ok && len(faults) > 1 {
 		fmt.Fprintln(os.Stderr, faults)
 		return fmt.Errorf("%s has %d faults", c.Config, len(faults))
 	}

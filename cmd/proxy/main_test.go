@@ -51,7 +51,7 @@ func run(t *testing.T, arguments ...string) (stdout, stderr string, status int) 
 const valid = "listen: {http: \"127.0.0.1:0\", https: \"127.0.0.1:0\", internal: \"127.0.0.1:0\"}\n" +
 	"sites: [{hosts: [localhost], routes: [{path: /, redirect: {to: /one}}]}]\n"
 
-func config(t *testing.T, content string) string {
+func written(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "proxy.yaml")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -120,11 +120,11 @@ func (e *edge) stop() {
 
 func TestValidateTellsPlacesAndExits(t *testing.T) {
 	t.Parallel()
-	good := config(t, valid)
+	good := written(t, valid)
 	if stdout, stderr, status := run(t, "validate", "--config", good); status != 0 || stdout != good+" is valid\n" || stderr != "" {
 		t.Errorf("%d %q %q", status, stdout, stderr)
 	}
-	bad := config(t, strings.Replace(valid, "routes", "rotues", 1))
+	bad := written(t, strings.Replace(valid, "routes", "rotues", 1))
 	want := fmt.Sprintf("proxy: %s:2:30: unknown key \"rotues\" in sites[0] (did you mean \"routes\"?)\n", bad)
 	for _, command := range []string{"validate", "run"} {
 		if stdout, stderr, status := run(t, command, "--config", bad); status != 1 || stderr != want || stdout != "" {
@@ -135,7 +135,7 @@ func TestValidateTellsPlacesAndExits(t *testing.T) {
 
 func TestRunReloadsOnSIGHUPAndStopsOnSIGTERM(t *testing.T) {
 	t.Parallel()
-	path := config(t, valid)
+	path := written(t, valid)
 	e := start(t, path)
 	if _, stderr, status := run(t, "healthcheck", "--url", "http://"+e.listens.Internal+"/readyz"); status != 0 {
 		t.Errorf("healthcheck: %d %s", status, stderr)
@@ -165,7 +165,7 @@ func TestReloadAndStatusGoThroughTheSocket(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	content := strings.Replace(valid, "listen: {", "listen: {admin: \"unix:"+socket+"\", ", 1)
-	path := config(t, content)
+	path := written(t, content)
 	e := start(t, path)
 	if stdout, stderr, status := run(t, "reload", "--config", path); status != 0 || stdout != "reloaded\n" {
 		t.Errorf("reload: %d %q %q", status, stdout, stderr)
@@ -198,7 +198,7 @@ func TestWhatCannotStartIsOneLine(t *testing.T) {
 		"dead Redis":  {"redis: redis://:hunter2@127.0.0.1:1/0\n" + valid, "redis: 127.0.0.1:1 does not answer"},
 		"no folder":   {"tls: {storage: /dev/null/x}\n" + valid, "/dev/null/x"},
 	} {
-		stdout, stderr, status := run(t, "run", "--config", config(t, c.content))
+		stdout, stderr, status := run(t, "run", "--config", written(t, c.content))
 		if status != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, c.says) || strings.Contains(stderr, "hunter2") {
 			t.Errorf("%s: %d %q", name, status, stderr)
 		}

@@ -20,7 +20,9 @@ func websocket(path string) []hpack.HeaderField {
 
 func TestATunnelCarriesBothWays(t *testing.T) {
 	t.Parallel()
+	over := make(chan struct{})
 	p := service{handler: func(stream message.Stream) {
+		defer close(over)
 		if head := stream.Head(); head.Method != "GET" || head.Protocol != "websocket" || head.Path != "/talk" || head.Length != 0 {
 			t.Errorf("%+v", head)
 		}
@@ -63,6 +65,7 @@ func TestATunnelCarriesBothWays(t *testing.T) {
 	if p.answer(id); len(r.content) != 250_005 || r.reset {
 		t.Errorf("%d bytes, %v", len(r.content), r.frames)
 	}
+	<-over // what it still asks for wants the connection
 	p.settle()
 	if r.reset {
 		t.Errorf("after its good end: %v", r.frames)

@@ -1,16 +1,35 @@
-package proxy
+package config
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/portico-web/portico/proxy/document"
 	"github.com/portico-web/portico/proxy/routing"
 )
+
+// What is done with %2F in a path.
+const (
+	EncodedSlashPass   = "pass"
+	EncodedSlashRefuse = "refuse"
+)
+
+// Route is what is done with the paths below one prefix: exactly one of Upstream, Files and Redirect is set.
+type Route struct {
+	Path          string    `yaml:"path"`
+	Upstream      string    `yaml:"upstream"`
+	Files         *Files    `yaml:"files"`
+	Redirect      *Redirect `yaml:"redirect"`
+	RedirectSlash bool      `yaml:"redirect_slash"`
+	StripPrefix   bool      `yaml:"strip_prefix"`
+	RateLimit     string    `yaml:"rate_limit"`
+	Compress      bool      `yaml:"compress"`
+
+	EncodedSlash     string `yaml:"encoded_slash"`     // pass or refuse %2F in paths
+	UnderscoreFields bool   `yaml:"underscore_fields"` // let fields with an underscore in their name through
+}
 
 func (c *checker) route(path string, route *Route) {
 	clean, err := routing.Normalize(route.Path)
@@ -23,7 +42,7 @@ func (c *checker) route(path string, route *Route) {
 		route.Path = clean
 	}
 	c.action(path, route)
-	c.oneOf(path+".encoded_slash", route.EncodedSlash, encodedSlashPass, encodedSlashRefuse)
+	c.oneOf(path+".encoded_slash", route.EncodedSlash, EncodedSlashPass, EncodedSlashRefuse)
 	if route.RateLimit != "" {
 		if _, ok := c.config.RateLimits[route.RateLimit]; !ok {
 			c.doc.Faultf(path+".rate_limit", "%s.rate_limit: no rate limit is named %q%s", path, route.RateLimit,
@@ -65,43 +84,9 @@ func (c *checker) action(path string, route *Route) {
 	}
 }
 
-func (c *checker) files(path string, files *Files) {
-	if files.Root == "" {
-		c.doc.Faultf(path, "%s wants a root folder", path)
-		return
+func (r *Route) fillIn() {
+	r.EncodedSlash = cmp.Or(r.EncodedSlash, EncodedSlashPass)
+	if r.Redirect != nil {
+		r.Redirect.fillIn()
 	}
-	if err := checkFolder(files.Root); err != nil {
-		c.doc.Faultf(path+".root", "%s.root: %s", path, err)
-	}
-}
-
-func checkFolder(folder string) error {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return fmt.Errorf("the folder %s cannot be served (%w): make it, or correct the path", folder, cause(err))
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a folder", folder)
-	}
-	return nil
-}
-
-func (c *checker) redirect(path string, redirect *Redirect) {
-	if !slices.Contains([]int{301, 302, 303, 307, 308}, redirect.Status) {
-		c.doc.Faultf(path+".status", "%s.status: %d is not one of 301, 302, 303, 307, 308", path, redirect.Status)
-	}
-	target, err := url.Parse(redirectSample(redirect.To))
-	switch {
-	case redirect.To == "":
-		c.doc.Faultf(path, "%s wants to: an address or a path", path)
-	case err != nil || strings.ContainsAny(redirect.To, " \t\r\n"),
-		target.Host == "" && !strings.HasPrefix(redirect.To, "/") && !strings.HasPrefix(redirect.To, "{uri}") && !strings.HasPrefix(redirect.To, "{path}"),
-		target.Host != "" && target.Scheme != "http" && target.Scheme != "https":
-		c.doc.Faultf(path+".to", "%s.to: %q is neither a path nor an http(s) address; {host}, {path} and {uri} may stand in it", path, redirect.To)
-	}
-}
-
-// redirectSample fills a redirect's placeholders with harmless values.
-func redirectSample(to string) string {
-	return strings.NewReplacer("{host}", "host", "{path}", "/path", "{uri}", "/path?query").Replace(to)
 }

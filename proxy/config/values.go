@@ -1,0 +1,61 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/portico-web/portico/internal/ratelimit"
+)
+
+// Prefix is an address range; a single address stands for the range of itself.
+type Prefix struct{ netip.Prefix }
+
+// UnmarshalText reads 10.0.0.0/8, 2001:db8::/32 or a single address.
+func (p *Prefix) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil {
+		p.Prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not an address or a range such as 10.0.0.0/8", text)
+	}
+	if prefix.Masked() != prefix {
+		return fmt.Errorf("%q has bits set behind its length: did you mean %s?", text, prefix.Masked())
+	}
+	p.Prefix = prefix
+	return nil
+}
+
+// Rate is how often, as in 50/s.
+type Rate struct {
+	Events int
+	Period time.Duration
+}
+
+// UnmarshalText reads what ratelimit.ParseRate does.
+func (r *Rate) UnmarshalText(text []byte) (err error) {
+	r.Events, r.Period, err = ratelimit.ParseRate(string(text))
+	return err
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// UnmarshalText reads 65536, 64KiB, 10MiB or 1GiB.
+func (s *Size) UnmarshalText(text []byte) error {
+	number, unit := string(text), int64(1)
+	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if cut, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = cut, bytes
+		}
+	}
+	var count int64
+	if _, err := fmt.Sscanf(number+"\n", "%d\n", &count); err != nil || count < 0 || count > (1<<40)/unit {
+		return fmt.Errorf("%q is not a size such as 65536, 64KiB or 10MiB", text)
+	}
+	*s = Size(count * unit)
+	return nil
+}
