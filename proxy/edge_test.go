@@ -293,3 +293,5 @@ func write(t testing.TB, path, content string) {
 func site(app, routes string) string {
 	return "listen: {http3: true}\nupstreams: {app: {targets: [\"" + app + "\"]}}\nsites:\n  - hosts: [localhost, \"*.localhost\", 127.0.0.1]\n    routes:\n" + routes
 }
+
+func noVariables(string) (string, bool) { return "", false }
