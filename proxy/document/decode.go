@@ -11,14 +11,15 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// maxNodes bounds what aliases can make of a small file.
-const maxNodes = 100_000
+// expansion bounds what aliases can make of a small file. Without aliases a value takes two bytes of it at least.
+const expansion = 100_000
 
 type decoder struct {
 	document *Document
 	lookup   func(string) (string, bool)
 	anchors  map[string]ast.Node
 	nodes    int
+	maxNodes int
 }
 
 func (d *decoder) decodeRoot(root ast.Node, dst any) {
@@ -65,9 +66,9 @@ func (d *decoder) fault(node ast.Node, format string, values ...any) {
 
 // value decodes node into dst. path names the value, as in Document.Faultf.
 func (d *decoder) value(node ast.Node, dst reflect.Value, path string) {
-	if d.nodes++; d.nodes > maxNodes {
-		if d.nodes == maxNodes+1 {
-			d.fault(node, "the file holds more than %d values, aliases counted", maxNodes)
+	if d.nodes++; d.nodes > d.maxNodes {
+		if d.nodes == d.maxNodes+1 {
+			d.fault(node, "the file holds more than %d values, aliases counted", d.maxNodes)
 		}
 		return
 	}

@@ -23,8 +23,10 @@ const (
 	maxSize = 4 << 20
 	// maxDepth bounds how deep values stand in each other.
 	maxDepth = 64
-	// maxTokens bounds a file's words and signs: the parser's time grows by the square of a mapping's keys.
-	maxTokens = 100_000
+	// maxTokens bounds a file's words and signs.
+	maxTokens = 1_000_000
+	// maxKeys bounds the keys of one mapping: the parser's time grows by their square.
+	maxKeys = 20_000
 )
 
 // Fault is one thing that is wrong with a file. Line and Column count from 1 and are 0 when nothing better than the file is
@@ -74,7 +76,7 @@ func Decode(name string, content []byte, lookup func(string) (string, bool), dst
 	if !ok {
 		return d
 	}
-	decoder := &decoder{document: d, lookup: lookup}
+	decoder := &decoder{document: d, lookup: lookup, maxNodes: max(expansion, len(content)/2)}
 	decoder.decodeRoot(root, dst)
 	return d
 }
@@ -95,6 +97,10 @@ func (d *Document) parse(content []byte) (root ast.Node, ok bool) {
 	}
 	if len(tokens) > maxTokens {
 		d.add(positionOf(tokens[maxTokens]), fmt.Sprintf("the file holds more than %d words and signs", maxTokens))
+		return nil, false
+	}
+	if wide := tooWide(tokens); wide != nil {
+		d.add(positionOf(wide), fmt.Sprintf("a mapping has more than %d keys", maxKeys))
 		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0)
@@ -140,6 +146,47 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		}
 		if flow > maxDepth {
 			return t
+		}
+	}
+	return nil
+}
+
+// tooWide finds the key that is one too many of its mapping. A mapping within signs is known by how many of them stand around
+// it, which tooDeep has bounded; a block is known by its column, and ends where something stands further left.
+func tooWide(tokens token.Tokens) *token.Token {
+	type block struct{ column, keys int }
+	var blocks []block
+	var flows [maxDepth + 1]int
+	flow := 0
+	leave := func(column int) {
+		for len(blocks) > 0 && blocks[len(blocks)-1].column > column {
+			blocks = blocks[:len(blocks)-1]
+		}
+	}
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+			flows[flow] = 0
+		case token.SequenceEndType, token.MappingEndType:
+			flow = max(flow-1, 0)
+		case token.SequenceEntryType:
+			if flow == 0 && t.Position != nil {
+				leave(t.Position.Column)
+			}
+		case token.MappingValueType:
+			keys := &flows[flow]
+			if flow == 0 && t.Prev != nil && t.Prev.Position != nil {
+				column := t.Prev.Position.Column
+				leave(column)
+				if len(blocks) == 0 || blocks[len(blocks)-1].column < column {
+					blocks = append(blocks, block{column: column})
+				}
+				keys = &blocks[len(blocks)-1].keys
+			}
+			if *keys++; *keys > maxKeys {
+				return t
+			}
 		}
 	}
 	return nil

@@ -168,12 +168,12 @@ func TestAFileThatAliasesBlowUpIsRefused(t *testing.T) {
 
 func TestAFileTooDeepOrTooFullIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	full := strings.Repeat("text: a\n", 100_001/3+1)
 	for name, c := range map[string]struct{ content, want string }{
 		"lists":        {"list: " + strings.Repeat("[", 200_000), "f.yaml:1:71: values stand in each other more than 64 deep"},
 		"keys":         {"list: " + strings.Repeat("[{a: ", 50_000), "f.yaml:1:167: values stand in each other more than 64 deep"},
 		"lists, block": {"list:\n  " + strings.Repeat("- ", 50_000) + "a", "f.yaml:2:257: values stand in each other more than 64 deep"},
-		"many keys":    {full, "f.yaml:33334:5: the file holds more than 100000 words and signs"},
+		"many keys":    {strings.Repeat("text: a\n", 33_334), "f.yaml:20001:5: a mapping has more than 20000 keys"},
+		"many items":   {"list:\n" + strings.Repeat("- a\n", 500_000), "f.yaml:500001:1: the file holds more than 1000000 words and signs"},
 	} {
 		var got settings
 		if err := document.Decode("f.yaml", []byte(c.content), lookup, &got).Err(); err == nil || err.Error() != c.want {
@@ -196,5 +196,34 @@ func TestAHugeFileIsRefused(t *testing.T) {
 	err := document.Decode("f.yaml", make([]byte, 5<<20), lookup, &got).Err()
 	if err == nil || err.Error() != "f.yaml: the file is larger than 4 MiB" {
 		t.Fatal(err)
+	}
+}
+
+func TestAMappingOfTooManyKeysIsRefusedAndManySmallOnesAreNot(t *testing.T) {
+	t.Parallel()
+	const many = 20_001
+	var blocks, flows, small strings.Builder
+	blocks.WriteString("named:\n")
+	flows.WriteString("named: {")
+	small.WriteString("items:\n")
+	for i := range many {
+		fmt.Fprintf(&blocks, "  k%d:\n    deep: {name: x}\n", i)
+		fmt.Fprintf(&flows, "k%d: {name: x}, ", i)
+		small.WriteString("  - name: x\n    deep:\n      name: y\n  - {name: x, deep: {name: y}}\n")
+	}
+	flows.WriteString("}\n")
+	for name, c := range map[string]struct{ content, want string }{
+		"in a block":     {blocks.String(), "f.yaml:40002:"},
+		"between braces": {flows.String(), "f.yaml:1:"},
+		"many small":     {small.String(), ""},
+	} {
+		var got settings
+		err := document.Decode("f.yaml", []byte(c.content), lookup, &got).Err()
+		switch {
+		case c.want == "" && (err != nil || len(got.Items) != 2*many):
+			t.Errorf("%s: %d items, %.200v", name, len(got.Items), err)
+		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "a mapping has more than 20000 keys")):
+			t.Errorf("%s: %.200v", name, err)
+		}
 	}
 }
