@@ -1,89 +1,36 @@
 package proxy_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"io"
-	"log"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/letsencrypt/pebble/v2/ca"
-	"github.com/letsencrypt/pebble/v2/db"
-	"github.com/letsencrypt/pebble/v2/va"
-	"github.com/letsencrypt/pebble/v2/wfe"
-	"github.com/miekg/dns"
 
 	"github.com/portico-web/portico/internal/health"
 	"github.com/portico-web/portico/proxy/config"
 )
 
-// acmeServer is Pebble in this process. It answers once the ports that it proves control of are known.
-type acmeServer struct {
-	directory string
-	rootsFile string
-	roots     *x509.CertPool // of the certificates that it issues
-	open      func(httpPort, tlsPort int)
-}
-
-func newACMEServer(t *testing.T) *acmeServer {
+// startACME runs an edge on the addresses of its configuration, which is tls and below of a proxy.yaml with one site.
+func startACME(t *testing.T, data, file string) *edge {
 	t.Helper()
-	resolver := nameServer(t)
-	opened := make(chan struct{})
-	var handler http.Handler
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-opened:
-			handler.ServeHTTP(w, r)
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(server.Close)
-	s := &acmeServer{directory: server.URL + wfe.DirectoryPath, rootsFile: filepath.Join(t.TempDir(), "acme.pem")}
-	write(t, s.rootsFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-	silent := log.New(io.Discard, "", 0)
-	store := db.NewMemoryStore()
-	authority := ca.New(silent, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: 0}})
-	s.roots = x509.NewCertPool()
-	s.roots.AddCert(authority.GetRootCert(0).Cert)
-	s.open = func(httpPort, tlsPort int) {
-		front := wfe.New(silent, store, va.New(silent, httpPort, tlsPort, false, resolver, store), authority, []string{"ca.example"}, false, false, 0, 0)
-		handler = front.Handler()
-		close(opened)
-	}
-	return s
-}
-
-// nameServer answers that every name is this machine.
-func nameServer(t *testing.T) (address string) {
-	t.Helper()
-	started := make(chan struct{})
-	server := &dns.Server{Addr: "127.0.0.1:0", Net: "tcp", NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
-		reply := new(dns.Msg).SetReply(query)
-		if question := query.Question[0]; question.Qtype == dns.TypeA {
-			record, _ := dns.NewRR(question.Name + " 60 IN A 127.0.0.1")
-			reply.Answer = append(reply.Answer, record)
-		}
-		_ = w.WriteMsg(reply)
-	})}
-	ended := make(chan error, 1)
-	go func() { ended <- server.ListenAndServe() }()
-	select {
-	case <-started:
-	case err := <-ended:
+	e := &edge{t: t, data: data, config: file, log: &buffer{}}
+	cfg, err := config.Load(file, noVariables)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = server.Shutdown()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return server.Listener.Addr().String()
+	set := options(t, e)
+	set.HTTP, set.HTTPS, set.Checks = "", "", &health.Checks{}
+	return launch(t, e, cfg, set)
+}
+
+const (
+	bothPorts = "listen: {http: \"127.0.0.1:0\", https: \"127.0.0.1:0\"}\n"
+	tlsPort   = "listen: {https: \"127.0.0.1:0\"}\n"
+)
+
+// acmeKeys are those of tls that lead to the server, for a map in one line.
+func (s *acmeServer) keys() string {
+	return fmt.Sprintf("issuer: acme, email: ops@example.com, directory: %q, directory_ca: %q", s.directory, s.rootsFile)
 }
 
 func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
@@ -92,27 +39,17 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 	for challenge, domain := range map[string]string{"http-01": "one.example", "tls-alpn-01": "two.example"} {
 		t.Run(challenge, func(t *testing.T) {
 			t.Parallel()
-			server := newACMEServer(t)
+			server := newACMEServer(t, acmeSettings{})
 			data := t.TempDir()
 			file := filepath.Join(data, "proxy.yaml")
-			listen := "listen: {https: \"127.0.0.1:0\"}\n"
+			listen := tlsPort
 			if challenge == "http-01" {
-				listen = "listen: {http: \"127.0.0.1:0\", https: \"127.0.0.1:0\"}\n"
+				listen = bothPorts
 			}
-			write(t, file, listen+fmt.Sprintf("tls: {issuer: acme, email: ops@example.com, directory: %q, directory_ca: %q}\n", server.directory, server.rootsFile)+
+			write(t, file, listen+"tls: {"+server.keys()+"}\n"+
 				"upstreams: {app: {targets: [\""+named(t, "app")+"\"]}}\n"+
 				"sites: [{hosts: ["+domain+", \"*."+domain+"\"], redirect_from: [www."+domain+"], routes: [{path: /, upstream: app}]}]")
-			run := func() *edge {
-				e := &edge{t: t, data: data, config: file, log: &buffer{}}
-				cfg, err := config.Load(file, noVariables)
-				if err != nil {
-					t.Fatal(err)
-				}
-				set := options(t, e)
-				set.HTTP, set.HTTPS, set.Checks = "", "", &health.Checks{}
-				return launch(t, e, cfg, set)
-			}
-			e := run()
+			e := startACME(t, data, file)
 			if challenge == "http-01" {
 				server.open(e.Addrs().HTTP.Port, 1)
 			} else {
@@ -130,7 +67,7 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 			if err := e.stop(); err != nil {
 				t.Fatal(err)
 			}
-			if again := run(); !again.verifies(domain, server.roots) {
+			if again := startACME(t, data, file); !again.verifies(domain, server.roots) {
 				t.Error("after a restart the certificate is not there at once")
 			}
 		})

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -27,10 +28,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for name, value := range map[string]string{"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"} {
+	for name, value := range acmeFaults {
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
+	}
+	for i := range certmagicRetries {
+		certmagicRetries[i] = time.Second
 	}
 	if err := trustOurselves(); err != nil {
 		panic(err)

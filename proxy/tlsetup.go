@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/portico-web/portico/proxy/certs"
+	"github.com/portico-web/portico/proxy/certs/dns"
 	"github.com/portico-web/portico/proxy/config"
 )
 
@@ -12,8 +13,8 @@ func (p *Proxy) certSettings(cfg *config.Config) certs.Settings {
 	settings := certs.Settings{
 		Issuer:      certs.Issuer(cfg.TLS.Issuer),
 		Email:       cfg.TLS.Email,
-		Directory:   cfg.TLS.Directory,
-		DirectoryCA: cfg.TLS.DirectoryCA,
+		Directories: []certs.Directory{{URL: cfg.TLS.Directory, RootsFile: cfg.TLS.DirectoryCA}},
+		DNS:         dnsChallenge(cfg.TLS.DNS),
 		Folder:      p.options.DataDir,
 	}
 	if cfg.TLS.Storage != "" && !cfg.TLS.SharedStorage() {
@@ -32,6 +33,16 @@ func (p *Proxy) certSettings(cfg *config.Config) certs.Settings {
 		settings.HTTPSPort = p.addrs.HTTPS.Port
 	}
 	return settings
+}
+
+func dnsChallenge(configured *config.DNSChallenge) *certs.DNS {
+	if configured == nil {
+		return nil
+	}
+	return &certs.DNS{
+		Provider:  dns.NewRFC2136(configured.RFC2136.Server, configured.RFC2136.KeyFile),
+		Resolvers: configured.Resolvers, Timeout: configured.PropagationTimeout,
+	}
 }
 
 func (p *Proxy) openCertificates(ctx context.Context, cfg *config.Config) (err error) {

@@ -6,12 +6,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,37 +20,6 @@ import (
 
 	"github.com/caddyserver/certmagic"
 )
-
-// Issuer says who signs certificates.
-type Issuer string
-
-// The issuers.
-const (
-	Local Issuer = "local" // an authority of this machine, whose root is FOLDER/ca/root.pem
-	ACME  Issuer = "acme"  // Let's Encrypt, or the server at Settings.Directory
-	Files Issuer = "files" // nobody: Settings.Files are all there is
-)
-
-// Storage is a place for certificates other than a folder.
-type Storage interface {
-	certmagic.Storage
-	io.Closer
-}
-
-// Settings says what to manage.
-type Settings struct {
-	Issuer      Issuer
-	Email       string   // of the ACME account
-	Directory   string   // URL of the ACME server; "" is Let's Encrypt
-	DirectoryCA string   // PEM file of the roots by which that server is believed; "" is the system's
-	Folder      string   // where certificates, keys and the local CA are kept
-	Storage     Storage  // where certificates are kept instead, closed by the manager; nil is Folder
-	Hosts       []string // names, *.names and addresses to be served; "*" adds none
-	Files       []Pair   // served for the names in them, whatever the issuer
-	HTTPPort    int      // where ACME's http-01 is answered; 0: nowhere
-	HTTPSPort   int      // where ACME's tls-alpn-01 is answered
-	MaxOnDemand int      // certificates that the local CA makes because a handshake asked for them; 0: 500
-}
 
 const (
 	maxOnDemand = 500
@@ -69,9 +35,10 @@ type Manager struct {
 	storage   Storage // nil: a folder
 	cache     *certmagic.Cache
 	authority *authority
-	acme      *certmagic.ACMEIssuer
-	managing  *certmagic.Config // gets and renews certificates ahead of time
-	serving   *certmagic.Config // answers handshakes; gets certificates on demand from the local CA
+	acme      []*certmagic.ACMEIssuer // in the order in which they are asked
+	wildcards bool                    // ACME proves them, by dns-01
+	managing  *certmagic.Config       // gets and renews certificates ahead of time
+	serving   *certmagic.Config       // answers handshakes; gets certificates on demand from the local CA
 	issuer    Issuer
 	files     atomic.Pointer[fileCertificates]
 	ctx       context.Context
@@ -88,7 +55,7 @@ type Manager struct {
 // New opens what settings name and gets or loads the certificates: at once from the local CA, in the background from ACME.
 // ctx bounds New alone.
 func New(ctx context.Context, settings Settings, log *slog.Logger) (*Manager, error) {
-	m := &Manager{log: log, issuer: settings.Issuer, storage: settings.Storage, onDemand: map[string]bool{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand)}
+	m := &Manager{log: log, issuer: settings.Issuer, storage: settings.Storage, wildcards: settings.DNS != nil, onDemand: map[string]bool{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand)}
 	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if settings.Issuer != Files {
 		if err := m.open(settings); err != nil {
@@ -138,39 +105,18 @@ func (m *Manager) open(settings Settings) error {
 		m.serving = certmagic.New(m.cache, template)
 		return nil
 	}
-	roots, err := directoryRoots(settings.DirectoryCA)
+	m.managing = certmagic.New(m.cache, template)
+	issuers, err := acmeIssuers(m.managing, settings, logger)
 	if err != nil {
 		return err
 	}
-	m.managing = certmagic.New(m.cache, template)
-	m.acme = certmagic.NewACMEIssuer(m.managing, certmagic.ACMEIssuer{
-		CA:                   cmp.Or(settings.Directory, certmagic.LetsEncryptProductionCA),
-		Email:                settings.Email,
-		Agreed:               true,
-		TrustedRoots:         roots,
-		DisableHTTPChallenge: settings.HTTPPort == 0,
-		AltHTTPPort:          settings.HTTPPort,
-		AltTLSALPNPort:       settings.HTTPSPort,
-		Logger:               logger,
-	})
-	m.managing.Issuers = []certmagic.Issuer{m.acme}
+	m.acme = issuers
+	m.managing.Issuers = nil
+	for _, issuer := range issuers {
+		m.managing.Issuers = append(m.managing.Issuers, issuer)
+	}
 	m.serving = m.managing
 	return nil
-}
-
-func directoryRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil //nolint:nilnil // nil is the system's roots
-	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("tls.directory_ca: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("tls.directory_ca: no PEM certificate in %s", file)
-	}
-	return roots, nil
 }
 
 // Update takes over the hosts and files of new settings; the issuer and where it stores stay. After an error everything
@@ -231,25 +177,37 @@ func (m *Manager) load(names []string) {
 	m.background.Go(func() { _ = m.cache.RenewManagedCertificates(m.ctx) }) // it logs
 }
 
-// namesToManage are the hosts that get a certificate ahead of the first handshake. Wildcards do not: of the local CA their
-// names get certificates one by one, since many clients refuse *.localhost; by ACME they would need dns-01.
+// namesToManage are the hosts that get a certificate ahead of the first handshake. Below a wildcard that has one, no name gets
+// its own. Of the local CA wildcards have none: their names get certificates one by one, since many clients refuse *.localhost.
 func (m *Manager) namesToManage(hosts []string, files *fileCertificates) []string {
 	var names []string
 	if m.authority != nil {
 		names = []string{"localhost", "127.0.0.1", "::1"}
 	}
 	for _, host := range hosts {
-		_, notAddress := netip.ParseAddr(host)
 		switch {
 		case host == "*" || files.covers(host) || slices.Contains(names, host):
-		case strings.HasPrefix(host, "*.") && m.authority != nil:
-		case m.authority == nil && (strings.HasPrefix(host, "*.") || notAddress == nil || !certmagic.SubjectQualifiesForPublicCert(host)):
-			m.log.Warn("no certificate for this host: the ACME challenges in use prove single public names only; give one under tls.certificates", "host", host)
+		case m.authority != nil && strings.HasPrefix(host, "*."):
+		case m.authority == nil && !m.provable(host):
+			m.log.Warn("no certificate for this host: ACME proves public names, and wildcards with tls.dns alone; give one under tls.certificates", "host", host)
+		case m.wildcards && above(host) != host && slices.Contains(hosts, above(host)):
 		default:
 			names = append(names, host)
 		}
 	}
 	return names
+}
+
+// provable tells whether an ACME server can be shown that host is ours.
+func (m *Manager) provable(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err != nil && certmagic.SubjectQualifiesForPublicCert(host) && (m.wildcards || !strings.HasPrefix(host, "*."))
+}
+
+// above is the wildcard that name stands below; of a wildcard, itself.
+func above(name string) string {
+	_, parent, _ := strings.Cut(name, ".")
+	return "*." + parent
 }
 
 // decide says whether a handshake may make the local CA issue a certificate for name.
@@ -296,11 +254,6 @@ func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		return files.first, nil
 	}
 	return nil, errors.New("no certificate for " + serverName(hello))
-}
-
-// HandleChallenge answers r when it is a CA's http-01 challenge, and tells whether it did.
-func (m *Manager) HandleChallenge(w http.ResponseWriter, r *http.Request) bool {
-	return m.acme != nil && m.acme.HandleHTTPChallenge(w, r)
 }
 
 // RootFile is the path of the local CA's root certificate, or "".

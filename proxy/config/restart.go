@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // NeedsRestart says which settings of the next configuration only a restart can take over; nil when there are none.
@@ -32,6 +33,9 @@ func NeedsRestart(current, next *Config) error {
 		if setting.now != setting.wanted {
 			return fmt.Errorf("%s changed from %v to %v: this one needs a restart", setting.key, setting.now, setting.wanted)
 		}
+	}
+	if !reflect.DeepEqual(current.TLS.DNS, next.TLS.DNS) {
+		return errors.New("tls.dns changed: this one needs a restart")
 	}
 	if current.TLS.Storage != next.TLS.Storage {
 		return errors.New("tls.storage changed: this one needs a restart") // it may hold a password

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -28,6 +27,7 @@ type TLS struct {
 	Email          string        `yaml:"email"`            // the ACME account's
 	Directory      string        `yaml:"directory"`        // URL of the ACME server; "" is Let's Encrypt
 	DirectoryCA    string        `yaml:"directory_ca"`     // PEM file of roots by which that server is believed; "" is the system's
+	DNS            *DNSChallenge `yaml:"dns"`              // proves names by dns-01; nil: by http-01 and tls-alpn-01
 	Storage        string        `yaml:"storage"`          // folder for certificates and the local CA, or a redis:// URL
 	StorageKeyFile string        `yaml:"storage_key_file"` // file with the secret that encrypts what is stored in Redis
 	Certificates   []Certificate `yaml:"certificates"`     // served for the names in them, whatever the issuer
@@ -53,16 +53,7 @@ func (c *checker) tls() {
 		}
 		c.storageKey(settings)
 	}
-	if settings.Directory != "" {
-		if u, err := url.Parse(settings.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
-			c.doc.Faultf("tls.directory", "tls.directory: %q is not an https:// URL", settings.Directory)
-		}
-	}
-	if settings.DirectoryCA != "" {
-		if _, err := os.ReadFile(settings.DirectoryCA); err != nil {
-			c.doc.Faultf("tls.directory_ca", "tls.directory_ca: %s cannot be read (%s)", settings.DirectoryCA, cause(err))
-		}
-	}
+	c.acme(settings)
 	for i, pair := range settings.Certificates {
 		path := fmt.Sprintf("tls.certificates[%d]", i)
 		if pair.Cert == "" || pair.Key == "" {
@@ -82,16 +73,26 @@ func (c *checker) storageKey(settings *TLS) {
 		c.doc.Faultf("tls.storage", "tls.storage is Redis, so tls.storage_key_file must name a file with a secret of %d bytes or more that private keys are encrypted with (openssl rand -hex 32)", certs.MinStorageKey)
 		return
 	}
-	content, err := os.ReadFile(settings.StorageKeyFile)
-	settings.storageKey = strings.TrimRight(string(content), "\r\n")
+	settings.storageKey = c.secret("tls.storage_key_file", settings.StorageKeyFile)
+	if size := len(settings.storageKey); size > 0 && size < certs.MinStorageKey {
+		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s holds %d bytes: make it %d or more (openssl rand -hex 32)", settings.StorageKeyFile, size, certs.MinStorageKey)
+	}
+}
+
+// secret reads a file that holds a secret; a line break at its end does not count. What cannot be read, and what is empty, is
+// a fault of path.
+func (c *checker) secret(path, file string) string {
+	content, err := os.ReadFile(file)
+	secret := strings.TrimRight(string(content), "\r\n")
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s cannot be read by user %d%s: give the file to that user, or let its group read it", settings.StorageKeyFile, os.Geteuid(), permissions(settings.StorageKeyFile))
+		c.doc.Faultf(path, "%s: %s cannot be read by user %d%s: give the file to that user, or let its group read it", path, file, os.Geteuid(), permissions(file))
 	case err != nil:
-		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s cannot be read (%s)", settings.StorageKeyFile, cause(err))
-	case len(settings.storageKey) < certs.MinStorageKey:
-		c.doc.Faultf("tls.storage_key_file", "tls.storage_key_file: %s holds %d bytes: make it %d or more (openssl rand -hex 32)", settings.StorageKeyFile, len(settings.storageKey), certs.MinStorageKey)
+		c.doc.Faultf(path, "%s: %s cannot be read (%s)", path, file, cause(err))
+	case secret == "":
+		c.doc.Faultf(path, "%s: %s is empty", path, file)
 	}
+	return secret
 }
 
 // permissions tells who may read a file, as far as that can be seen.
@@ -109,6 +110,9 @@ func permissions(file string) string {
 
 func (t *TLS) fillIn() {
 	t.Issuer = cmp.Or(t.Issuer, IssuerLocal)
+	if t.DNS != nil {
+		t.DNS.fillIn()
+	}
 }
 
 // SharedStorage tells whether certificates are kept in Redis.

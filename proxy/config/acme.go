@@ -1,0 +1,95 @@
+package config
+
+import (
+	"cmp"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/portico-web/portico/proxy/certs/dns"
+)
+
+// DNSChallenge says how records for ACME's dns-01 challenge get into the zones of the sites. One provider is set after Load.
+type DNSChallenge struct {
+	RFC2136            *RFC2136      `yaml:"rfc2136"`
+	Resolvers          []string      `yaml:"resolvers"`           // HOST:PORT, asked for zones and records; none: the system's
+	PropagationTimeout time.Duration `yaml:"propagation_timeout"` // how long a record may take to be seen
+}
+
+// RFC2136 is a name server that takes dynamic updates.
+type RFC2136 struct {
+	Server  string `yaml:"server"`   // HOST:PORT
+	KeyFile string `yaml:"key_file"` // with the TSIG key, as tsig-keygen writes it
+}
+
+// acme checks what is about ACME alone.
+func (c *checker) acme(settings *TLS) {
+	c.directory("tls", settings.Directory, settings.DirectoryCA)
+	if settings.DNS != nil {
+		c.onlyWithACME("tls.dns", settings)
+		c.dnsChallenge(settings.DNS)
+	}
+}
+
+func (c *checker) onlyWithACME(path string, settings *TLS) {
+	if settings.Issuer != IssuerACME {
+		c.doc.Faultf(path, "%s works with tls.issuer: acme alone, and it is %s", path, settings.Issuer)
+	}
+}
+
+// directory checks the server of ACME that stands below path.
+func (c *checker) directory(path, address, rootsFile string) {
+	if u, err := url.Parse(address); address != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		c.doc.Faultf(path+".directory", "%s.directory: %q is not an https:// URL", path, address)
+	}
+	if rootsFile == "" {
+		return
+	}
+	if _, err := os.ReadFile(rootsFile); err != nil {
+		c.doc.Faultf(path+".directory_ca", "%s.directory_ca: %s cannot be read (%s)", path, rootsFile, cause(err))
+	}
+}
+
+func (c *checker) dnsChallenge(challenge *DNSChallenge) {
+	if challenge.RFC2136 == nil {
+		c.doc.Faultf("tls.dns", "tls.dns names no provider: add rfc2136")
+	} else {
+		c.rfc2136(challenge.RFC2136)
+	}
+	for i, resolver := range challenge.Resolvers {
+		if !isHostPort(resolver) {
+			c.doc.Faultf("tls.dns.resolvers["+strconv.Itoa(i)+"]", "tls.dns.resolvers: %q is not an address such as 9.9.9.9:53", resolver)
+		}
+	}
+}
+
+func (c *checker) rfc2136(server *RFC2136) {
+	if !isHostPort(server.Server) {
+		c.doc.Faultf("tls.dns.rfc2136", "tls.dns.rfc2136.server: %q is not the address of a name server, such as ns1.example.com:53", server.Server)
+	}
+	if server.KeyFile == "" {
+		c.doc.Faultf("tls.dns.rfc2136", "tls.dns.rfc2136 wants a key_file with the key that signs updates (tsig-keygen NAME > FILE)")
+		return
+	}
+	if content := c.secret("tls.dns.rfc2136.key_file", server.KeyFile); content != "" {
+		if _, err := dns.ParseKey(content); err != nil {
+			c.doc.Faultf("tls.dns.rfc2136.key_file", "tls.dns.rfc2136.key_file: %s: %s", server.KeyFile, err)
+		}
+	}
+}
+
+// isHostPort tells whether address is HOST:PORT, in which neither is missing.
+func isHostPort(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func (d *DNSChallenge) fillIn() {
+	d.PropagationTimeout = cmp.Or(d.PropagationTimeout, 2*time.Minute)
+}
