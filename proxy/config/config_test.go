@@ -65,7 +65,7 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 			if err != nil || len(archive.Files) < 2 || archive.Files[0].Name != "proxy.yaml" || archive.Files[1].Name != "faults" {
 				t.Fatalf("%s is not a proxy.yaml and its faults: %v", file, err)
 			}
-			folder := t.TempDir()
+			folder := wideFolder(t)
 			for _, other := range archive.Files[2:] {
 				write(t, filepath.Join(folder, other.Name), string(other.Data))
 			}
@@ -84,6 +84,18 @@ func TestWhatCannotWorkIsRefusedWithItsPlace(t *testing.T) {
 			write(t, file, string(txtar.Format(archive)))
 		})
 	}
+}
+
+// wideFolder is a folder whose path always has the same length, for columns behind it to stay.
+func wideFolder(t *testing.T) string {
+	t.Helper()
+	const length = 200
+	folder := t.TempDir()
+	folder = filepath.Join(folder, strings.Repeat("x", length-len(folder)-1))
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 func TestTheConfigurationThatMistakesArePutIntoIsValid(t *testing.T) {
