@@ -119,9 +119,10 @@ func (x *exchange) redirectSite(elsewhere bool) {
 	if https := x.proxy.addrs.HTTPS; https != nil {
 		scheme = "https"
 		// Whoever reached us by HTTPS knows the port already, also one that something before us maps.
-		if err == nil && !x.plain {
+		switch {
+		case err == nil && !x.plain:
 			port = asked
-		} else if x.plain {
+		case x.plain && !x.trusted: // a balancer's port for HTTPS is its own
 			port = strconv.Itoa(https.Port)
 		}
 	} else if err == nil {
@@ -144,6 +145,23 @@ func hostText(host string) string {
 // noContent answers that there is nothing to say.
 func (x *exchange) noContent() {
 	x.answerBare(&message.Head{Status: http.StatusNoContent})
+}
+
+// asksForHealth tells whether a load balancer wants to know whether to send requests here.
+func (x *exchange) asksForHealth() bool {
+	head := x.Head()
+	return head.Path == x.state.config.Listen.HealthPath && (head.Method == http.MethodGet || head.Method == http.MethodHead)
+}
+
+// tellHealth answers for the edge itself, on any host and by any protocol, to anybody: so it tells nothing more, and looks at
+// nothing that takes time.
+func (x *exchange) tellHealth() {
+	head := &message.Head{Status: http.StatusOK}
+	if x.proxy.options.Checks.Draining() {
+		head.Status = http.StatusServiceUnavailable
+	}
+	head.Add(message.CacheControl, "no-store")
+	x.answerBare(head)
 }
 
 const challengePath = "/.well-known/acme-challenge/"

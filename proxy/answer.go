@@ -29,7 +29,7 @@ func (x *exchange) mark(head *message.Head) {
 	if x.limit != nil {
 		x.describeLimit(head)
 	}
-	if x.proxy.altSvc != "" && !x.plain {
+	if x.proxy.altSvc != "" && !x.plain && !x.trusted { // a balancer's clients would look for HTTP/3 there
 		head.Set(message.AltSvc, x.proxy.altSvc)
 	}
 }

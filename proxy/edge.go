@@ -53,6 +53,10 @@ func (x *exchange) answer() {
 	if x.plain && p.challenge(x) {
 		return
 	}
+	if x.asksForHealth() {
+		x.tellHealth()
+		return
+	}
 	if head.Path == "*" { // OPTIONS about the server as a whole (RFC 9110 section 9.3.7)
 		x.noContent()
 		return

@@ -82,8 +82,8 @@ func (x *exchange) identify() {
 		var chain string
 		x.client, chain = guard.Client(peer, values(head, message.XForwardedFor), x.state.trusted)
 		x.chain = []byte(chain)
-		if x.proto == "http" && string(head.Get(message.XForwardedProto)) == "https" {
-			x.proto = "https"
+		if asserted := guard.Scheme(values(head, message.XForwardedProto)); asserted != "" {
+			x.proto = asserted
 		}
 	}
 	x.clientText = text(x.client.AppendTo(texts))

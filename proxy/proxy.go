@@ -211,7 +211,9 @@ func (p *Proxy) serve(ctx context.Context, listeners *server.Listeners) error {
 		handlers.TLS = p.certs.TLSConfig()
 	}
 	drain := func() time.Duration { return p.current.Load().config.Limits.DrainTimeout }
-	err := listeners.Serve(ctx, handlers, drain, func() {
+	serving, stop := p.untilDrained(ctx)
+	defer stop()
+	err := listeners.Serve(serving, handlers, drain, func() {
 		p.options.Checks.Drain()
 		p.streams.End()
 	}, p.log)
@@ -221,6 +223,30 @@ func (p *Proxy) serve(ctx context.Context, listeners *server.Listeners) error {
 	}
 	p.log.Info("edge stopped")
 	return err
+}
+
+// untilDrained returns a context that ends limits.drain_delay after ctx does. In between the edge serves on, and says that it
+// is not ready, so that a load balancer sends new requests elsewhere before connections to here are refused.
+func (p *Proxy) untilDrained(ctx context.Context) (serving context.Context, stop func()) {
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-serving.Done():
+			return
+		case <-ctx.Done():
+		}
+		p.options.Checks.Drain()
+		select {
+		case <-serving.Done():
+		case <-time.After(p.current.Load().config.Limits.DrainDelay):
+		}
+		end()
+	})
+	return serving, func() {
+		end()
+		waiting.Wait()
+	}
 }
 
 func addrText(addr *net.TCPAddr) string {
@@ -237,7 +263,7 @@ func serverSettings(c *config.Config) server.Settings {
 		HeaderBytes: int(c.Limits.HeaderBytes), TargetBytes: int(c.Limits.TargetBytes), Fields: c.Limits.HeaderFields,
 		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout,
 		Connections: c.Limits.Connections, Streams: c.Limits.Streams, HTTP2: http2Bounds(c.Limits.HTTP2),
-		Pace: paceOf(c),
+		Pace: paceOf(c), Relays: prefixes(c.Listen.ProxyProtocol),
 	}
 }
 

@@ -58,6 +58,7 @@ func (p *Proxy) takeOver(ctx context.Context) error {
 	}
 	p.current.Store(next)
 	p.listeners.SetPace(paceOf(cfg))
+	p.listeners.SetRelays(prefixes(cfg.Listen.ProxyProtocol))
 	p.showLimiter(next)
 	previous.retire(next)
 	p.metrics.drop(previous.config, cfg)

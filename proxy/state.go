@@ -32,9 +32,7 @@ func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) 
 			s.retire(previous)
 		}
 	}()
-	for _, prefix := range cfg.TrustedProxies {
-		s.trusted = append(s.trusted, prefix.Prefix)
-	}
+	s.trusted = prefixes(cfg.TrustedProxies)
 	if err := s.openLimiter(ctx, p, previous); err != nil {
 		return nil, err
 	}
@@ -53,6 +51,13 @@ func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) 
 		return nil, err
 	}
 	return s, nil
+}
+
+func prefixes(configured []config.Prefix) (made []netip.Prefix) {
+	for _, prefix := range configured {
+		made = append(made, prefix.Prefix)
+	}
+	return made
 }
 
 func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err error) {

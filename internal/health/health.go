@@ -59,6 +59,9 @@ func (c *Checks) Remove(name string) {
 // Drain turns readiness off for good: the process is about to stop.
 func (c *Checks) Drain() { c.draining.Store(true) }
 
+// Draining tells whether Drain was called.
+func (c *Checks) Draining() bool { return c.draining.Load() }
+
 // Report is the body of /readyz.
 type Report struct {
 	Status Status            `json:"status"`

@@ -68,7 +68,7 @@ func cause(err error) error {
 
 // fillIn gives every key that the file leaves out its default.
 func (c *Config) fillIn() {
-	c.Listen.fillIn()
+	c.Listen.fillIn(c.TrustedProxies)
 	c.TLS.fillIn()
 	if c.AccessLog == nil {
 		c.AccessLog = new(true)

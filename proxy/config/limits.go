@@ -18,6 +18,7 @@ type Limits struct {
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"`
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`
 	StallTimeout      time.Duration `yaml:"stall_timeout"`
+	DrainDelay        time.Duration `yaml:"drain_delay"` // before draining begins; health_path says so at once
 	DrainTimeout      time.Duration `yaml:"drain_timeout"`
 	HTTP2             HTTP2Limits   `yaml:"http2"`
 }
@@ -76,6 +77,7 @@ func (c *checker) limits() {
 		{"limits.read_header_timeout", limits.ReadHeaderTimeout},
 		{"limits.idle_timeout", limits.IdleTimeout},
 		{"limits.stall_timeout", limits.StallTimeout},
+		{"limits.drain_delay", limits.DrainDelay},
 		{"limits.drain_timeout", limits.DrainTimeout},
 		{"limits.body_rate_grace", limits.BodyRateGrace},
 	} {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/portico-web/portico/proxy/routing"
 )
 
 // Listen says where connections are taken. An empty address listens nowhere.
@@ -15,7 +17,29 @@ type Listen struct {
 	HTTP3    bool   `yaml:"http3"` // also serve HTTPS over QUIC, on the UDP port of the same number
 	Internal string `yaml:"internal"`
 	Admin    string `yaml:"admin"` // unix:/path of the control socket
+
+	ProxyProtocol Relays `yaml:"proxy_protocol"`
+	HealthPath    string `yaml:"health_path"` // where a load balancer asks whether to send requests; "" for nowhere
 }
+
+// Relays are the load balancers whose connections begin with a header of the PROXY protocol. "true" stands for all of
+// trusted_proxies.
+type Relays []Prefix
+
+// UnmarshalShorthand reads true or false.
+func (r *Relays) UnmarshalShorthand(word string) error {
+	switch word {
+	case "true":
+		*r = Relays{{}} // until fillIn knows them
+	case "false", "":
+		*r = nil
+	default:
+		return fmt.Errorf("%q is neither true, false nor a list of addresses and ranges such as [10.0.0.0/8]", word)
+	}
+	return nil
+}
+
+func (r Relays) all() bool { return len(r) == 1 && !r[0].IsValid() }
 
 func (c *checker) listen() {
 	listen := c.config.Listen
@@ -35,6 +59,14 @@ func (c *checker) listen() {
 	if socket, isUnix := strings.CutPrefix(listen.Admin, "unix:"); listen.Admin != "" && (!isUnix || !strings.HasPrefix(socket, "/")) {
 		c.doc.Faultf("listen.admin", "listen.admin: %q is not a socket such as unix:/run/portico/admin.sock", listen.Admin)
 	}
+	if listen.ProxyProtocol.all() {
+		c.doc.Faultf("listen.proxy_protocol", "listen.proxy_protocol stands for the addresses in trusted_proxies, which names none: name the load balancer's there, or here as in [10.0.0.0/8]")
+	}
+	if path := listen.HealthPath; path != "" {
+		if clean, err := routing.Normalize(path); err != nil || clean != path || path == "/" || strings.ContainsAny(path, "?#") {
+			c.doc.Faultf("listen.health_path", "listen.health_path: %q is not a path of its own such as /.well-known/portico/health", path)
+		}
+	}
 }
 
 func checkAddress(address string) error {
@@ -51,7 +83,10 @@ func checkAddress(address string) error {
 	return nil
 }
 
-func (l *Listen) fillIn() {
+func (l *Listen) fillIn(trusted []Prefix) {
+	if l.ProxyProtocol.all() && len(trusted) > 0 {
+		l.ProxyProtocol = trusted
+	}
 	if l.HTTP == "" && l.HTTPS == "" {
 		l.HTTP, l.HTTPS = ":80", ":443"
 	}

@@ -91,6 +91,9 @@ func (d *decoder) value(node ast.Node, dst reflect.Value, path string) {
 		d.scalar(resolved, dst, path)
 		return
 	}
+	if short, ok := dst.Addr().Interface().(Shorthand); ok && d.shorthand(resolved, short, path) {
+		return
+	}
 	switch dst.Kind() {
 	case reflect.Struct:
 		d.structure(resolved, dst, path)
@@ -239,6 +242,30 @@ func (d *decoder) scalar(node ast.Node, dst reflect.Value, path string) {
 	if err := assign(dst, text); err != nil {
 		d.fault(node, "%s: %s", nameOf(path), err)
 	}
+}
+
+// Shorthand is a list or a set of keys that a single word may stand for.
+type Shorthand interface {
+	// UnmarshalShorthand reads the word, which is "" where a variable expanded to nothing.
+	UnmarshalShorthand(word string) error
+}
+
+// shorthand reads a single word into dst; false when there is none.
+func (d *decoder) shorthand(node ast.Node, dst Shorthand, path string) bool {
+	source, ok := textOf(node)
+	if !ok {
+		return false
+	}
+	word, err := expand(source, d.lookup)
+	if err == nil {
+		if err = dst.UnmarshalShorthand(word); err != nil {
+			err = fmt.Errorf("%s: %w", nameOf(path), err)
+		}
+	}
+	if err != nil {
+		d.fault(node, "%s", err)
+	}
+	return true
 }
 
 func assign(dst reflect.Value, text string) error {

@@ -22,6 +22,17 @@ func (l *level) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// names is a list that "none" may stand for.
+type names []string
+
+func (n *names) UnmarshalShorthand(word string) error {
+	if word != "none" {
+		return fmt.Errorf("%q is not none", word)
+	}
+	*n = names{}
+	return nil
+}
+
 type inner struct {
 	Name string        `yaml:"name"`
 	Wait time.Duration `yaml:"wait"`
@@ -224,6 +235,32 @@ func TestAMappingOfTooManyKeysIsRefusedAndManySmallOnesAreNot(t *testing.T) {
 			t.Errorf("%s: %d items, %.200v", name, len(got.Items), err)
 		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "a mapping has more than 20000 keys")):
 			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}
+
+func TestAWordMayStandForAList(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]names{"list: none": {}, "list: ${UNSET:-none}": {}, "list: [a, b]": {"a", "b"}, "list:": nil} {
+		var got struct {
+			List names `yaml:"list"`
+		}
+		doc := document.Decode("f.yaml", []byte(content), lookup, &got)
+		if doc.Err() != nil || !cmp.Equal(got.List, want) {
+			t.Errorf("%s: %#v, %v", content, got.List, doc.Err())
+		}
+	}
+	for content, want := range map[string]string{
+		"list: all":      `f.yaml:1:7: list: "all" is not none`,
+		"list: ${NOT}":   `f.yaml:1:7: the variable NOT is not set: set it, or give a default as ${NOT:-default}`,
+		"list: {a: b}":   `f.yaml:1:7: list wants a list, as in [a, b]`,
+		"list: [{a: b}]": `f.yaml:1:8: list[0] wants a single value`,
+	} {
+		var got struct {
+			List names `yaml:"list"`
+		}
+		if err := document.Decode("f.yaml", []byte(content), lookup, &got).Err(); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", content, err)
 		}
 	}
 }

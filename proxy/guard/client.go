@@ -44,6 +44,23 @@ func Client(peer netip.Addr, values []string, trusted []netip.Prefix) (client ne
 	return client, received + ", " + peer.String()
 }
 
+// Scheme is what a trusted peer's X-Forwarded-Proto says of its client's connection, http or https; "" when it says nothing
+// that can be read. Of several values the last is the peer's own.
+func Scheme(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	last := values[len(values)-1]
+	switch strings.ToLower(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])) {
+	case "https", "wss":
+		return "https"
+	case "http", "ws":
+		return "http"
+	default:
+		return ""
+	}
+}
+
 // parseHop reads one member of X-Forwarded-For; some load balancers append a port.
 func parseHop(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)

@@ -97,3 +97,18 @@ func TestTraceparentFollowsW3C(t *testing.T) {
 		t.Errorf("%s, %s", first, second)
 	}
 }
+
+func TestTheLastWordOnTheSchemeIsThePeers(t *testing.T) {
+	t.Parallel()
+	for want, given := range map[string][][]string{
+		"https": {{"https"}, {"HTTPS"}, {"http, https"}, {"http", "https"}, {" wss "}},
+		"http":  {{"http"}, {"https,http"}, {"https", "ws"}},
+		"":      {nil, {""}, {"https,"}, {"https", ""}, {"on"}, {"https http"}},
+	} {
+		for _, values := range given {
+			if got := guard.Scheme(values); got != want {
+				t.Errorf("%q is %q", values, got)
+			}
+		}
+	}
+}

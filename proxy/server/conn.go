@@ -79,6 +79,10 @@ func (s *server) open(ctx context.Context, accepted *net.TCPConn, secure bool) {
 		c.secure = tls.Server(wrapped, s.tls)
 		c.wire, c.handler, serve = c.secure, s.handlers.Secure, c.shakeHands
 	}
+	if s.relayed(c.peer.Addr()) {
+		talk := serve
+		serve = func() { c.introduce(talk) }
+	}
 	if !s.registry.enter(ctx, c) {
 		_ = wrapped.Close()
 		return

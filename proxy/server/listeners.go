@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,6 +30,9 @@ type Settings struct {
 	ReadHeaderTimeout time.Duration // for a TLS handshake, and for a head from its first byte on; 10 s
 	IdleTimeout       time.Duration // between requests; 2 min
 	pace.Pace
+
+	// Relays are the load balancers whose connections begin with a header of the PROXY protocol, and must; of others none is read.
+	Relays []netip.Prefix
 
 	Connections int          // at a time; 20,000
 	Streams     int          // of one HTTP/2 or HTTP/3 connection at a time; 128
@@ -55,6 +59,10 @@ func (l *Listeners) SetPace(p pace.Pace) {
 	l.pace.Store(&p)
 }
 
+// SetRelays takes the place of the settings' relays, for connections that are accepted from now on. It may be called at any
+// time.
+func (l *Listeners) SetRelays(relays []netip.Prefix) { l.relays.Store(&relays) }
+
 func (s *Settings) limits() http1.Limits {
 	return http1.Limits{HeadBytes: s.HeaderBytes, TargetBytes: s.TargetBytes, Fields: s.Fields}
 }
@@ -63,6 +71,7 @@ func (s *Settings) limits() http1.Limits {
 type Listeners struct {
 	settings Settings
 	pace     atomic.Pointer[pace.Pace]
+	relays   atomic.Pointer[[]netip.Prefix] // who sends PROXY headers
 	http     *net.TCPListener
 	https    *net.TCPListener
 	quic     *net.UDPConn
@@ -73,6 +82,7 @@ type Listeners struct {
 func Listen(settings Settings, inherited *Inherited) (*Listeners, error) {
 	l := &Listeners{settings: settings.withDefaults()}
 	l.SetPace(settings.Pace)
+	l.SetRelays(settings.Relays)
 	defer inherited.Close()
 	var err error
 	if settings.HTTP != "" {

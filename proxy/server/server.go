@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -35,17 +36,19 @@ type Handlers struct {
 
 // server is what all connections share.
 type server struct {
-	settings Settings
-	pace     *atomic.Pointer[pace.Pace]
-	limits   http1.Limits
-	handlers Handlers
-	log      *slog.Logger
-	base     context.Context // ends when what is left is cut off
-	registry registry
-	draining atomic.Bool
-	clock    clock
-	tls      *tls.Config
-	http2    *http2.Server
+	settings  Settings
+	pace      *atomic.Pointer[pace.Pace]
+	relays    *atomic.Pointer[[]netip.Prefix]
+	limits    http1.Limits
+	handlers  Handlers
+	log       *slog.Logger
+	base      context.Context // ends when what is left is cut off
+	registry  registry
+	draining  atomic.Bool
+	clock     clock
+	strangers strangers
+	tls       *tls.Config
+	http2     *http2.Server
 
 	connections   sync.WaitGroup  // goroutines of connections
 	handshakes    context.Context // of TLS
@@ -62,7 +65,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	}
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
-	s := newServer(base, l.settings, &l.pace, handlers, log)
+	s := newServer(base, l, handlers, log)
 
 	accepting, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
@@ -111,8 +114,11 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	return failure
 }
 
-func newServer(base context.Context, settings Settings, pace *atomic.Pointer[pace.Pace], handlers Handlers, log *slog.Logger) *server {
-	s := &server{settings: settings, pace: pace, limits: settings.limits(), handlers: handlers, log: log, base: base}
+func newServer(base context.Context, l *Listeners, handlers Handlers, log *slog.Logger) *server {
+	settings := l.settings
+	s := &server{
+		settings: settings, pace: &l.pace, relays: &l.relays, limits: settings.limits(), handlers: handlers, log: log, base: base,
+	}
 	s.handshakes, s.endHandshakes = context.WithCancel(base) //nolint:gosec // drain calls it, or base ends
 	s.registry.init(settings.Connections)
 	if handlers.TLS != nil {
