@@ -67,7 +67,7 @@ func (s *server) open(ctx context.Context, accepted *net.TCPConn, secure bool) {
 		_ = accepted.Close()
 		return
 	}
-	_ = wrapped.SetKeepAlivePeriod(keepAlive)
+	_ = accepted.SetKeepAlivePeriod(keepAlive)
 	c := &conn{server: s, socket: wrapped, wire: wrapped, handler: s.handlers.Plain, fresh: true, since: time.Now()}
 	if remote, isTCP := wrapped.RemoteAddr().(*net.TCPAddr); isTCP {
 		peer := remote.AddrPort()

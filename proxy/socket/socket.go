@@ -1,4 +1,4 @@
-// Package socket is a TCP connection as the edge wants it, on the side of clients and of upstreams alike: with deadlines
+// Package socket is a connection, TCP or of a Unix socket, as the edge wants it, on the side of clients and of upstreams alike: with deadlines
 // that cost nothing while data flows, with reads that another goroutine can interrupt, and with questions about the other
 // end that do not wait.
 package socket
@@ -28,11 +28,17 @@ var ErrTimeout = os.ErrDeadlineExceeded
 // reads that may take longer; a read that it ends too early goes on with its own.
 const ahead = time.Second
 
-// Conn is a TCP connection. One goroutine reads, one writes; Interrupt, Close and the questions may come from any.
+// Stream is a connection of the system's: a *net.TCPConn or a *net.UnixConn.
+type Stream interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
+}
+
+// Conn is a Stream. One goroutine reads, one writes; Interrupt, Close and the questions may come from any.
 type Conn struct {
-	*net.TCPConn
-	throughReadAndWrite //nolint:unused // it is there for what it hides
-	raw                 syscall.RawConn
+	Stream
+	raw syscall.RawConn
 
 	readBy    time.Time // when a read must have brought something; zero for never
 	readArmed time.Time // the deadline that is set; zero for none
@@ -45,20 +51,13 @@ type Conn struct {
 	question    question
 }
 
-// throughReadAndWrite takes TCPConn's shortcuts for io.Copy away, which would go past Read and Write: two methods of a name at
-// the same depth cancel each other.
-type throughReadAndWrite struct{} //nolint:unused // it is there for what it hides
-
-func (throughReadAndWrite) ReadFrom() {} //nolint:unused // as above
-func (throughReadAndWrite) WriteTo()  {} //nolint:unused // as above
-
 // New wraps a connection, which belongs to the Conn from now on.
-func New(connection *net.TCPConn) (*Conn, error) {
+func New(connection Stream) (*Conn, error) {
 	raw, err := connection.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{TCPConn: connection, raw: raw}
+	c := &Conn{Stream: connection, raw: raw}
 	c.poll.init()
 	c.question.init()
 	return c, nil
@@ -104,7 +103,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if c.interrupted.Load() {
 			return 0, ErrInterrupted
 		}
-		n, err := c.TCPConn.Read(p)
+		n, err := c.Stream.Read(p)
 		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
@@ -134,14 +133,14 @@ func (c *Conn) WriteWithin(d time.Duration) {
 // Write writes all of p, or fails. It may take as long as it takes while the other end reads on.
 func (c *Conn) Write(p []byte) (written int, err error) {
 	if c.writeWithin == 0 {
-		return c.TCPConn.Write(p)
+		return c.Stream.Write(p)
 	}
 	for {
 		if now := time.Now(); c.writeArmed.Before(now.Add(c.writeWithin)) {
 			c.writeArmed = now.Add(c.writeWithin + c.writeWithin/4)
 			_ = c.SetWriteDeadline(c.writeArmed)
 		}
-		n, err := c.TCPConn.Write(p[written:])
+		n, err := c.Stream.Write(p[written:])
 		written += n
 		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
@@ -161,8 +160,10 @@ func (c *Conn) Resume() {
 	c.ReadBy(time.Time{})
 }
 
-// Reset closes the connection so that the other end sees it broken, not ended.
+// Reset closes the connection so that the other end sees it broken, not ended; a Unix socket knows no such difference.
 func (c *Conn) Reset() {
-	_ = c.SetLinger(0)
+	if lingering, ok := c.Stream.(*net.TCPConn); ok {
+		_ = lingering.SetLinger(0)
+	}
 	_ = c.Close()
 }

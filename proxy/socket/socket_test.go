@@ -211,7 +211,7 @@ func TestTLSOutlivesTimeoutsAndInterrupts(t *testing.T) {
 func TestAWriteThatGetsOnIsNotEnded(t *testing.T) {
 	t.Parallel()
 	conn, far := pair(t)
-	_ = conn.SetWriteBuffer(16 << 10)
+	_ = conn.Stream.(*net.TCPConn).SetWriteBuffer(16 << 10)
 	_ = far.SetReadBuffer(16 << 10)
 	conn.WriteWithin(100 * time.Millisecond)
 	const size = 1 << 20
