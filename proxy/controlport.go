@@ -44,7 +44,7 @@ func (p *Proxy) Status() control.Status {
 	for _, name := range slices.Sorted(maps.Keys(s.upstream)) {
 		for _, target := range s.upstream[name].Pool().Targets() {
 			status.Targets = append(status.Targets, control.Target{
-				Upstream: name, Target: target.Host, Healthy: target.Healthy(), Active: target.Active(),
+				Upstream: name, Target: target.String(), Endpoint: target.Endpoint(), Healthy: target.Healthy(), Active: target.Active(),
 			})
 		}
 	}

@@ -110,32 +110,19 @@ type edgeCollector struct{ proxy *Proxy }
 
 // Describe implements prometheus.Collector; the edge's series follow its configuration, so none is promised.
 func (edgeCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- targetHealthy
-	descriptions <- targetActive
 	descriptions <- certificateExpiry
+	for _, described := range targetDescriptions {
+		descriptions <- described
+	}
 }
 
-var (
-	targetHealthy = prometheus.NewDesc("portico_edge_upstream_healthy",
-		"1 when the target takes requests, 0 when probes found it unhealthy.", []string{"upstream", "target"}, nil)
-	targetActive = prometheus.NewDesc("portico_edge_upstream_active_requests",
-		"Requests that the target is working on.", []string{"upstream", "target"}, nil)
-	certificateExpiry = prometheus.NewDesc("portico_edge_certificate_expiry_timestamp_seconds",
-		"When the certificate in use for a name expires.", []string{"name"}, nil)
-)
+var certificateExpiry = prometheus.NewDesc("portico_edge_certificate_expiry_timestamp_seconds",
+	"When the certificate in use for a name expires.", []string{"name"}, nil)
 
 // Collect implements prometheus.Collector.
 func (c edgeCollector) Collect(into chan<- prometheus.Metric) {
 	for name, forwarder := range c.proxy.current.Load().upstream {
-		for _, target := range forwarder.Pool().Targets() {
-			healthy := 0.0
-			if target.Healthy() {
-				healthy = 1
-			}
-			label := target.Scheme + "://" + target.Host
-			into <- prometheus.MustNewConstMetric(targetHealthy, prometheus.GaugeValue, healthy, name, label)
-			into <- prometheus.MustNewConstMetric(targetActive, prometheus.GaugeValue, float64(target.Active()), name, label)
-		}
+		collectPool(into, name, forwarder.Pool())
 	}
 	select {
 	case <-c.proxy.ready:

@@ -77,13 +77,7 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	for name, configured := range s.config.Upstreams {
-		settings := upstream.Settings{
-			Name: name, Targets: configured.Targets, LeastConn: configured.Balance == config.BalanceLeastConn,
-			ResponseTimeout: configured.ResponseTimeout,
-		}
-		if probe := configured.Health; probe != nil {
-			settings.Health = &upstream.Probe{Path: probe.Path, Port: probe.Port, Interval: probe.Interval, Timeout: probe.Timeout}
-		}
+		settings := poolSettings(name, configured)
 		if previous != nil {
 			if same, ok := previous.upstream[name]; ok && same.Pool().Settings().Equal(settings) {
 				s.upstream[name] = same

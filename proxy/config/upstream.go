@@ -22,7 +22,8 @@ type Upstream struct {
 	Balance string   `yaml:"balance"` // round_robin or least_conn
 	Health  *Health  `yaml:"health"`  // nil: not probed
 
-	ResponseTimeout time.Duration `yaml:"response_timeout"` // from the sent request to the head of the answer
+	ResponseTimeout time.Duration  `yaml:"response_timeout"` // from the sent request to the head of the answer
+	Resolve         *time.Duration `yaml:"resolve"`          // between two look-ups of a target's name; 0: at each new connection
 }
 
 // Health says how targets are probed.
@@ -37,20 +38,28 @@ func (c *checker) upstream(path string, u Upstream) {
 	if len(u.Targets) == 0 {
 		c.doc.Faultf(path, "%s has no targets: name at least one, as in [\"app:8000\"]", path)
 	}
-	seen := map[string]bool{}
+	seen := map[upstream.Address]bool{}
 	for i, target := range u.Targets {
 		at := fmt.Sprintf("%s.targets[%d]", path, i)
-		if _, err := upstream.ParseTarget(target); err != nil {
+		address, err := upstream.ParseTarget(target)
+		if err != nil {
 			c.doc.Faultf(at, "%s: %s", at, err)
+			continue
 		}
-		if seen[target] {
+		if seen[address] {
 			c.doc.Faultf(at, "%s: %s is named twice", at, target)
 		}
-		seen[target] = true
+		seen[address] = true
+		if u.Health != nil && u.Health.Port != 0 && address.Socket != "" {
+			c.doc.Faultf(path+".health.port", "%s.health.port: %s has no ports: leave the key out, or name the target by host and port", path, target)
+		}
 	}
 	c.oneOf(path+".balance", u.Balance, BalanceRoundRobin, BalanceLeastConn)
 	if u.ResponseTimeout > 24*time.Hour {
 		c.doc.Faultf(path+".response_timeout", "%s.response_timeout: %s is longer than a day", path, u.ResponseTimeout)
+	}
+	if resolve := *u.Resolve; resolve != 0 && (resolve < time.Second || resolve > 24*time.Hour) {
+		c.doc.Faultf(path+".resolve", "%s.resolve: %s is not between 1s and 24h; 0s resolves a name for each new connection", path, resolve)
 	}
 	if u.Health == nil {
 		return
@@ -74,6 +83,9 @@ func pathOnly(target string) string {
 func (u *Upstream) fillIn() {
 	u.Balance = cmp.Or(u.Balance, BalanceRoundRobin)
 	u.ResponseTimeout = cmp.Or(u.ResponseTimeout, time.Minute)
+	if u.Resolve == nil {
+		u.Resolve = new(10 * time.Second)
+	}
 	if u.Health != nil {
 		u.Health.fillIn()
 	}

@@ -21,7 +21,8 @@ import (
 // Target is the state of one member of an upstream.
 type Target struct {
 	Upstream string `json:"upstream"`
-	Target   string `json:"target"`
+	Target   string `json:"target"`   // as the configuration names it
+	Endpoint string `json:"endpoint"` // where connections to it go
 	Healthy  bool   `json:"healthy"`
 	Active   int64  `json:"active"`
 }

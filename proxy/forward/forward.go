@@ -173,7 +173,7 @@ func (x *exchange) again(err error) bool {
 
 // refused puts the target aside: it took no connection.
 func (x *exchange) refused(err error) {
-	x.forwarder.log.Warn("upstream target takes no connection", "upstream", x.forwarder.pool.Settings().Name, "target", x.target.Host, "error", err)
+	x.forwarder.log.Warn("upstream target takes no connection", "upstream", x.forwarder.pool.Settings().Name, "target", x.target.String(), "endpoint", x.target.Endpoint(), "error", err)
 	x.refusal = err
 	x.tried = append(x.tried, x.target)
 	x.target.Refused()

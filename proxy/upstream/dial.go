@@ -57,14 +57,14 @@ func (t *Target) Dial(ctx context.Context, upgrade bool) (*Conn, error) {
 // connect makes a connection, with TLS when the target has it.
 func (t *Target) connect(ctx context.Context, config *tls.Config) (*wire, *tls.Conn, error) {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	made, err := dialer.DialContext(ctx, "tcp", t.Host)
+	made, err := dialer.DialContext(ctx, t.at.network, t.at.address)
 	if err != nil {
 		return nil, nil, &DialError{err}
 	}
-	connection, ok := made.(*net.TCPConn)
+	connection, ok := made.(socket.Stream)
 	if !ok {
 		_ = made.Close()
-		return nil, nil, &DialError{fmt.Errorf("%s gave a %T", t.Host, made)}
+		return nil, nil, &DialError{fmt.Errorf("%s gave a %T", t.at.address, made)}
 	}
 	plain, err := socket.New(connection)
 	if err != nil {
@@ -80,7 +80,7 @@ func (t *Target) connect(ctx context.Context, config *tls.Config) (*wire, *tls.C
 	secure := tls.Client(over, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
-		return nil, nil, &DialError{fmt.Errorf("TLS with %s: %w", t.Host, err)}
+		return nil, nil, &DialError{fmt.Errorf("TLS with %s at %s: %w", t.Host, t.at.address, err)}
 	}
 	return over, secure, nil
 }
@@ -90,9 +90,8 @@ func configs(address Address) (config, upgrade *tls.Config) {
 	if address.Scheme != "https" {
 		return nil, nil
 	}
-	name, _, _ := net.SplitHostPort(address.Host)
 	config = &tls.Config{
-		MinVersion: tls.VersionTLS12, ServerName: name, NextProtos: []string{protocolHTTP2, protocolHTTP11},
+		MinVersion: tls.VersionTLS12, ServerName: address.hostname(), NextProtos: []string{protocolHTTP2, protocolHTTP11},
 		ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
 	}
 	upgrade = config.Clone()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,11 @@ type Settings struct {
 	// ResponseTimeout is how long a target may take to answer once it has the request, and to take in a part of one;
 	// 0 for DefaultResponseTimeout.
 	ResponseTimeout time.Duration
+	// Resolve is how often the names of targets are resolved; each address is a target of its own. 0: whenever a connection is
+	// made, and all addresses are one target.
+	Resolve time.Duration
+	// Lookup resolves a name; nil for the system's resolver. It does not count when settings are compared.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
 }
 
 // DefaultResponseTimeout is the usual Settings.ResponseTimeout.
@@ -38,7 +44,8 @@ type Probe struct {
 
 // Equal tells whether a pool of these settings can stand for one of the others.
 func (s Settings) Equal(other Settings) bool {
-	if s.Name != other.Name || s.LeastConn != other.LeastConn || s.ResponseTimeout != other.ResponseTimeout || !slices.Equal(s.Targets, other.Targets) {
+	if s.Name != other.Name || s.LeastConn != other.LeastConn || s.ResponseTimeout != other.ResponseTimeout || s.Resolve != other.Resolve ||
+		!slices.Equal(s.Targets, other.Targets) {
 		return false
 	}
 	if s.Health == nil || other.Health == nil {
@@ -50,31 +57,26 @@ func (s Settings) Equal(other Settings) bool {
 // Pool chooses among targets, probes them and keeps the connections to them. It is safe for concurrent use.
 type Pool struct {
 	settings Settings
-	targets  []*Target
+	members  []*member
+	changing sync.Mutex                // held while a member's targets change
+	targets  atomic.Pointer[[]*Target] // of all members
 	next     atomic.Uint64
 	log      *slog.Logger
 	stop     context.CancelFunc
-	tasks    sync.WaitGroup // probes and the sweeping of idle connections
+	tasks    sync.WaitGroup // probes, the following of names, and the sweeping of idle connections
 }
 
-// New makes a pool and, when settings say so, begins to probe. Close ends it.
+// New makes a pool and, when settings say so, begins to probe and to resolve names, for neither of which it waits. Close ends
+// it.
 func New(settings Settings, log *slog.Logger) (*Pool, error) {
 	p := &Pool{settings: settings, log: log}
-	for _, text := range settings.Targets {
-		target, err := newTarget(text, p.ResponseTimeout())
-		if err != nil {
-			return nil, err
-		}
-		p.targets = append(p.targets, target)
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	p.tasks.Go(func() { p.sweep(ctx) })
-	if settings.Health != nil {
-		for _, target := range p.targets {
-			p.tasks.Go(func() { p.probe(ctx, target) })
-		}
+	if err := p.start(ctx); err != nil {
+		stop()
+		return nil, err
 	}
+	p.tasks.Go(func() { p.sweep(ctx) })
 	return p, nil
 }
 
@@ -87,21 +89,20 @@ func (p *Pool) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			for _, target := range p.targets {
+			for _, target := range p.Targets() {
 				target.idle.sweep(now)
 			}
 		}
 	}
 }
 
-// Close ends the probes, waits for them, and drops idle connections. Exchanges in flight go on, also some that begin just
+// Close ends probes and the following of names, waits for them, and drops idle connections. Exchanges in flight go on, also some that begin just
 // afterwards; they leave no connection behind.
 func (p *Pool) Close() {
 	p.stop()
 	p.tasks.Wait()
-	for _, target := range p.targets {
-		target.idle.close()
-		target.http2.close()
+	for _, target := range p.Targets() {
+		target.retire()
 	}
 }
 
@@ -113,8 +114,9 @@ func (p *Pool) ResponseTimeout() time.Duration {
 	return cmp.Or(p.settings.ResponseTimeout, DefaultResponseTimeout)
 }
 
-// Targets lists the members, in the order of the settings.
-func (p *Pool) Targets() []*Target { return p.targets }
+// Targets lists the targets, in the order of the settings. The list is not to be changed; when a name's addresses change,
+// there is another.
+func (p *Pool) Targets() []*Target { return *p.targets.Load() }
 
 // Pick chooses the target for a request, other than the ones already tried, and counts the request as its own until
 // Release. A target that just refused a connection is chosen only when no other is left.
@@ -122,8 +124,9 @@ func (p *Pool) Pick(tried []*Target) (*Target, error) {
 	start := p.next.Add(1) - 1
 	var best *Target
 	bestAvoided := false
-	for i := range p.targets {
-		target := p.targets[(start+uint64(i))%uint64(len(p.targets))]
+	targets := p.Targets()
+	for i := range targets {
+		target := targets[(start+uint64(i))%uint64(len(targets))]
 		if !target.Healthy() || slices.Contains(tried, target) {
 			continue
 		}

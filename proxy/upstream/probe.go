@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -17,7 +16,7 @@ const timeoutsToFail = 2
 func (p *Pool) probe(ctx context.Context, target *Target) {
 	ticker := time.NewTicker(p.settings.Health.Interval)
 	defer ticker.Stop()
-	url, client := p.probeURL(target), prober(target, p.settings.Health.Port)
+	url, client := prober(target, p.settings.Health)
 	timeouts := 0
 	for {
 		err := ask(ctx, client, url, p.settings.Health.Timeout)
@@ -41,35 +40,35 @@ func (p *Pool) probe(ctx context.Context, target *Target) {
 func (p *Pool) note(target *Target, err error, timeouts int) {
 	switch {
 	case err == nil && target.down.CompareAndSwap(true, false):
-		p.log.Info("upstream target is healthy again", "upstream", p.settings.Name, "target", target.Host)
+		p.log.Info("upstream target is healthy again", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint())
 	case err != nil && (timeouts == 0 || timeouts >= timeoutsToFail) && target.down.CompareAndSwap(false, true):
-		p.log.Warn("upstream target is unhealthy", "upstream", p.settings.Name, "target", target.Host, "error", err)
+		p.log.Warn("upstream target is unhealthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint(), "error", err)
 	}
 }
 
-func (p *Pool) probeURL(target *Target) string {
-	host := target.Host
-	if port := p.settings.Health.Port; port != 0 {
-		name, _, _ := net.SplitHostPort(host)
-		host = net.JoinHostPort(name, strconv.Itoa(port))
-	}
-	scheme := target.Scheme
-	if scheme == "h2c" {
-		scheme = "http"
-	}
-	return scheme + "://" + host + p.settings.Health.Path
-}
-
-// prober asks a target. Another port than its own is asked in HTTP/1.1 also when the target speaks h2c.
-func prober(target *Target, port int) *http.Client {
+// prober asks a target with this question. Another port than its own is asked in HTTP/1.1 also when the target speaks h2c.
+func prober(target *Target, question *Probe) (url string, client *http.Client) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	if target.Scheme == "h2c" && port == 0 {
-		protocols = http.Protocols{}
-		protocols.SetUnencryptedHTTP2(true)
+	scheme, host := target.Scheme, "localhost"
+	if target.Socket == "" {
+		host = endpoint{"tcp", target.Host}.withPort(question.Port).address
 	}
-	return &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil, Protocols: &protocols},
+	if scheme == "h2c" {
+		scheme = "http"
+		if question.Port == 0 {
+			protocols = http.Protocols{}
+			protocols.SetUnencryptedHTTP2(true)
+		}
+	}
+	at, dialer := target.at.withPort(question.Port), net.Dialer{}
+	return scheme + "://" + host + question.Path, &http.Client{
+		Transport: &http.Transport{
+			DisableKeepAlives: true, Proxy: nil, Protocols: &protocols,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, at.network, at.address)
+			},
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},

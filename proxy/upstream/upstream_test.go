@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -48,12 +49,14 @@ func TestTargetsAreRead(t *testing.T) {
 		"app:8000": {Scheme: "http", Host: "app:8000"}, "https://app:8443": {Scheme: "https", Host: "app:8443"},
 		"h2c://app:50051": {Scheme: "h2c", Host: "app:50051"},
 		"http://[::1]:80": {Scheme: "http", Host: "[::1]:80"}, "[2001:db8::1]:80": {Scheme: "http", Host: "[2001:db8::1]:80"},
+		"unix:/run/app.sock": {Scheme: "http", Socket: "/run/app.sock"}, "h2c+unix:/run/app.sock": {Scheme: "h2c", Socket: "/run/app.sock"},
 	} {
 		if got, err := upstream.ParseTarget(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "app", ":80", "app:0", "app:99999", "app:http", "ftp://app:1", "http://app:1/x", "http://u@app:1", "http://app:1?q", "a b:1", "a/b:1", "http://"} {
+	for _, text := range []string{"", "app", ":80", "app:0", "app:99999", "app:http", "ftp://app:1", "http://app:1/x", "http://u@app:1", "http://app:1?q", "a b:1", "a/b:1", "http://",
+		"unix:", "unix:app.sock", "unix:/run/../app.sock", "unix:/run/", "unix://run/app.sock", "https+unix:/a", "unix:/" + strings.Repeat("x", 103)} {
 		if got, err := upstream.ParseTarget(text); err == nil {
 			t.Errorf("%q is taken, as %+v", text, got)
 		}
@@ -97,6 +100,7 @@ func TestEqualSettingsMakeEqualPools(t *testing.T) {
 		"balance":   func(s *upstream.Settings) { s.LeastConn = true },
 		"probe":     func(s *upstream.Settings) { s.Health = &upstream.Probe{Path: "/x", Interval: time.Second} },
 		"timeout":   func(s *upstream.Settings) { s.ResponseTimeout = time.Second },
+		"resolve":   func(s *upstream.Settings) { s.Resolve = time.Second },
 		"no probes": func(s *upstream.Settings) { s.Health = nil },
 	} {
 		other := base
@@ -141,5 +145,42 @@ func TestOneSlowProbeIsNoFailureAndTwoAre(t *testing.T) {
 	<-accepted // the second did
 	if p.Targets()[0].Healthy() {
 		t.Error("two slow probes did not take the target out")
+	}
+}
+
+// probed serves probes at an address, and returns its port.
+func probed(t *testing.T, at string, passes func() bool) (port string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Skip("this system has not the loopback address:", err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !passes() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+	})
+	_, port, _ = net.SplitHostPort(listener.Addr().String())
+	return port
+}
+
+func TestTargetsServeBeforeTheyWereProbed(t *testing.T) {
+	t.Parallel()
+	waiting := func() bool { <-t.Context().Done(); return true }
+	targets := []string{"127.0.0.1:" + probed(t, "127.0.0.1:0", waiting), "127.0.0.1:" + probed(t, "127.0.0.1:0", waiting)}
+	p := pool(t, upstream.Settings{Targets: targets, Health: &upstream.Probe{Path: "/", Interval: time.Minute, Timeout: time.Minute}})
+	for i, target := range p.Targets() {
+		if !target.Healthy() {
+			t.Errorf("target %d is not used", i)
+		}
 	}
 }
