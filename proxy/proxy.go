@@ -8,6 +8,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +69,7 @@ type Proxy struct {
 	access    *logging.Lines // nil: none are wanted
 	gzip      *compress.Compressor
 	streams   forward.Streams
+	stickyKey string // of upstreams whose sticky names no secret_file
 	exchanges sync.Pool
 	current   atomic.Pointer[state]
 
@@ -108,6 +110,8 @@ func New(cfg *config.Config, options Options) (*Proxy, error) {
 		gzip:    compress.New(),
 		access:  logging.NewLines(options.Log, "request"),
 		ready:   make(chan struct{}),
+
+		stickyKey: rand.Text(),
 	}
 	p.exchanges.New = func() any { return &exchange{} }
 	p.override(cfg)

@@ -77,7 +77,7 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	for name, configured := range s.config.Upstreams {
-		settings := poolSettings(name, configured)
+		settings := p.poolSettings(name, configured)
 		if previous != nil {
 			if same, ok := previous.upstream[name]; ok && same.Pool().Settings().Equal(settings) {
 				s.upstream[name] = same

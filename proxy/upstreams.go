@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"cmp"
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/portico-web/portico/proxy/config"
@@ -8,15 +11,42 @@ import (
 )
 
 // poolSettings is what a configured upstream means to its pool.
-func poolSettings(name string, u config.Upstream) upstream.Settings {
+func (p *Proxy) poolSettings(name string, u config.Upstream) upstream.Settings {
 	settings := upstream.Settings{
-		Name: name, Targets: u.Targets, LeastConn: u.Balance == config.BalanceLeastConn,
+		Name: name, Targets: u.Targets, Balance: balance(u.Balance), HashBy: hashBy(u.HashBy), SlowStart: u.SlowStart,
 		ResponseTimeout: u.ResponseTimeout, Resolve: *u.Resolve,
+	}
+	if u.Sticky != nil {
+		settings.Sticky = upstream.Sticky{Cookie: u.Sticky.Cookie, Key: cmp.Or(u.Sticky.Secret(), p.stickyKey)}
 	}
 	if probe := u.Health; probe != nil {
 		settings.Health = &upstream.Probe{Path: probe.Path, Port: probe.Port, Interval: probe.Interval, Timeout: probe.Timeout}
 	}
 	return settings
+}
+
+func balance(text string) upstream.Balance {
+	switch text {
+	case config.BalanceLeastConn:
+		return upstream.LeastConn
+	case config.BalanceTwoChoices:
+		return upstream.TwoChoices
+	case config.BalanceHash:
+		return upstream.Hash
+	default:
+		return upstream.RoundRobin
+	}
+}
+
+func hashBy(text string) upstream.HashBy {
+	if header, ok := strings.CutPrefix(text, config.HashByHeader); ok {
+		return upstream.HashBy{Header: header}
+	}
+	cookie, _ := strings.CutPrefix(text, config.HashByCookie)
+	if cookie == text {
+		return upstream.HashBy{} // the client's address
+	}
+	return upstream.HashBy{Cookie: cookie}
 }
 
 var (

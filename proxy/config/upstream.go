@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -14,17 +15,40 @@ import (
 const (
 	BalanceRoundRobin = "round_robin"
 	BalanceLeastConn  = "least_conn"
+	BalanceTwoChoices = "p2c"
+	BalanceHash       = "hash"
+)
+
+// What balance: hash looks at, besides HashByHeader and HashByCookie with a name behind.
+const (
+	HashByClientIP = "client_ip"
+	HashByHeader   = "header:"
+	HashByCookie   = "cookie:"
 )
 
 // Upstream is a set of targets that serve the same.
 type Upstream struct {
-	Targets []string `yaml:"targets"`
-	Balance string   `yaml:"balance"` // round_robin or least_conn
-	Health  *Health  `yaml:"health"`  // nil: not probed
+	Targets   []string      `yaml:"targets"`
+	Balance   string        `yaml:"balance"`
+	HashBy    string        `yaml:"hash_by"`
+	Sticky    *Sticky       `yaml:"sticky"`     // nil: clients are not kept with a target
+	SlowStart time.Duration `yaml:"slow_start"` // until a target that came in or back has its full share
+	Health    *Health       `yaml:"health"`     // nil: not probed
 
 	ResponseTimeout time.Duration  `yaml:"response_timeout"` // from the sent request to the head of the answer
 	Resolve         *time.Duration `yaml:"resolve"`          // between two look-ups of a target's name; 0: at each new connection
 }
+
+// Sticky keeps a client with the target that answered it first.
+type Sticky struct {
+	Cookie     string `yaml:"cookie"`      // its name
+	SecretFile string `yaml:"secret_file"` // "": a secret of this process
+
+	secret string
+}
+
+// Secret is what SecretFile holds; "" without one.
+func (s *Sticky) Secret() string { return s.secret }
 
 // Health says how targets are probed.
 type Health struct {
@@ -54,7 +78,7 @@ func (c *checker) upstream(path string, u Upstream) {
 			c.doc.Faultf(path+".health.port", "%s.health.port: %s has no ports: leave the key out, or name the target by host and port", path, target)
 		}
 	}
-	c.oneOf(path+".balance", u.Balance, BalanceRoundRobin, BalanceLeastConn)
+	c.balance(path, u)
 	if u.ResponseTimeout > 24*time.Hour {
 		c.doc.Faultf(path+".response_timeout", "%s.response_timeout: %s is longer than a day", path, u.ResponseTimeout)
 	}
@@ -73,6 +97,56 @@ func (c *checker) upstream(path string, u Upstream) {
 	if u.Health.Interval < 50*time.Millisecond {
 		c.doc.Faultf(path+".health.interval", "%s.health.interval: %s is shorter than 50ms", path, u.Health.Interval)
 	}
+}
+
+// balance checks how targets are chosen.
+func (c *checker) balance(path string, u Upstream) {
+	c.oneOf(path+".balance", u.Balance, BalanceRoundRobin, BalanceLeastConn, BalanceTwoChoices, BalanceHash)
+	header, byHeader := strings.CutPrefix(u.HashBy, HashByHeader)
+	cookie, byCookie := strings.CutPrefix(u.HashBy, HashByCookie)
+	switch {
+	case u.HashBy == "":
+	case u.Balance != BalanceHash:
+		c.doc.Faultf(path+".hash_by", "%s.hash_by means something with balance: hash only", path)
+	case byHeader && !isToken(header), byCookie && !isToken(cookie):
+		c.doc.Faultf(path+".hash_by", "%s.hash_by: %q names no header or cookie, as header:X-Tenant and cookie:session do", path, u.HashBy)
+	case !byHeader && !byCookie:
+		c.oneOf(path+".hash_by", u.HashBy, HashByClientIP, HashByHeader+"NAME", HashByCookie+"NAME")
+	}
+	if u.SlowStart > time.Hour {
+		c.doc.Faultf(path+".slow_start", "%s.slow_start: %s is longer than an hour", path, u.SlowStart)
+	}
+	if u.Sticky != nil {
+		c.sticky(path+".sticky", u.Sticky)
+	}
+}
+
+// minStickySecret is how many bytes a secret must have.
+const minStickySecret = 16
+
+func (c *checker) sticky(path string, sticky *Sticky) {
+	if !isToken(sticky.Cookie) {
+		c.doc.Faultf(path, "%s wants the name of a cookie, as in {cookie: server}", path)
+	}
+	if sticky.SecretFile == "" {
+		return
+	}
+	content, err := os.ReadFile(sticky.SecretFile)
+	sticky.secret = strings.TrimRight(string(content), "\r\n")
+	switch {
+	case err != nil:
+		c.doc.Faultf(path+".secret_file", "%s.secret_file: %s cannot be read (%s)", path, sticky.SecretFile, cause(err))
+	case len(sticky.secret) < minStickySecret:
+		c.doc.Faultf(path+".secret_file", "%s.secret_file: %s holds %d bytes: make it %d or more (openssl rand -hex 32)", path, sticky.SecretFile, len(sticky.secret), minStickySecret)
+	}
+	c.config.watched = append(c.config.watched, sticky.SecretFile)
+}
+
+// isToken tells whether text can name a field or a cookie (RFC 9110 section 5.6.2).
+func isToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 func pathOnly(target string) string {

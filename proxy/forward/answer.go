@@ -141,6 +141,7 @@ func (x *exchange) letContinue(head *message.Head) error {
 // relay hands on the final answer: head, content and trailers.
 func (x *exchange) relay() error {
 	cleanAnswer(&x.answer)
+	x.assign()
 	events := isEventStream(&x.answer)
 	if events {
 		stream := x.forwarder.streams.add(x.call.Interrupt)

@@ -71,6 +71,8 @@ type exchange struct {
 	out       message.Responder
 	head      *message.Head
 
+	asks    upstream.Request // what decides who is asked
+	secure  bool             // the client came by TLS
 	target  *upstream.Target
 	tried   []*upstream.Target // they took no connection
 	refusal error              // what the last of them did instead
@@ -120,7 +122,7 @@ func (x *exchange) pick() error {
 	if x.target != nil {
 		return nil
 	}
-	target, err := x.forwarder.pool.Pick(x.tried)
+	target, err := x.forwarder.pool.Pick(&x.asks, x.tried)
 	if err != nil && x.refusal != nil {
 		return &Failure{Unreachable, x.refusal}
 	}

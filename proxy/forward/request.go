@@ -5,6 +5,7 @@ import (
 
 	"github.com/portico-web/portico/proxy/http1"
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/upstream"
 )
 
 // Exchange is what the edge has found out about a request and asserts towards the target. Its bytes need to stay only while
@@ -23,6 +24,8 @@ type Exchange struct {
 // assert puts into the request's head what the edge answers for.
 func (x *exchange) assert(sent *Exchange) {
 	head := x.head
+	x.asks = upstream.Request{Head: head, Client: sent.Client}
+	x.secure = sent.Proto == "https"
 	head.Path = sent.Path
 	head.SetBytes(message.XForwardedFor, sent.Chain)
 	head.Set(message.XForwardedProto, sent.Proto)
@@ -75,5 +78,12 @@ func (x *exchange) repeatable() bool {
 		return true
 	default:
 		return x.head.Get(message.IdempotencyKey) != nil
+	}
+}
+
+// assign tells the client by a cookie, when the pool says so, to which target it comes back.
+func (x *exchange) assign() {
+	if cookie := x.forwarder.pool.Cookie(&x.asks, x.target, x.secure); cookie != "" {
+		x.answer.Add(message.SetCookie, cookie)
 	}
 }

@@ -38,6 +38,7 @@ func (x *exchange) switchProtocols() error {
 		x.answer.Del(message.SecWebSocketAccept)
 	}
 	cleanAnswer(&x.answer)
+	x.assign()
 	client, err := x.stream.Tunnel(&x.answer)
 	if err != nil {
 		return clientLost(err)

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // member is a target as the settings name it. A name stands for as many targets as it has addresses.
@@ -20,7 +21,7 @@ func (p *Pool) start(ctx context.Context) error {
 			return err
 		}
 		m := &member{Address: address}
-		m.targets = []*Target{newTarget(m.Address, m.endpoint(), p.ResponseTimeout())}
+		m.targets = []*Target{p.newTarget(m.Address, m.endpoint())}
 		p.members = append(p.members, m)
 	}
 	all := p.known()
@@ -50,7 +51,7 @@ func (p *Pool) change(ctx context.Context, m *member, at []endpoint) (changed bo
 			m.targets = append(m.targets, previous[same])
 			continue
 		}
-		made := newTarget(m.Address, at, p.ResponseTimeout())
+		made := p.newTarget(m.Address, at)
 		added = append(added, made)
 		m.targets = append(m.targets, made)
 	}
@@ -62,6 +63,7 @@ func (p *Pool) change(ctx context.Context, m *member, at []endpoint) (changed bo
 			made.down.Store(!previous[0].Healthy())
 		case others: // a server that comes up must first prove itself
 			made.down.Store(p.settings.Health != nil)
+			made.since.Store(time.Now().UnixNano())
 		}
 		p.attend(ctx, made)
 	}

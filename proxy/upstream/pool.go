@@ -6,7 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,10 +17,14 @@ var ErrNoTarget = errors.New("no healthy target")
 
 // Settings describes a pool. Two pools with equal settings behave alike.
 type Settings struct {
-	Name      string
-	Targets   []string
-	LeastConn bool // else round robin
-	Health    *Probe
+	Name    string
+	Targets []string
+	Balance Balance
+	HashBy  HashBy // when the balance is Hash
+	Sticky  Sticky
+	Health  *Probe
+	// SlowStart is how long a target gets less than the others after it became healthy, or came in while others serve.
+	SlowStart time.Duration
 	// ResponseTimeout is how long a target may take to answer once it has the request, and to take in a part of one;
 	// 0 for DefaultResponseTimeout.
 	ResponseTimeout time.Duration
@@ -44,14 +48,8 @@ type Probe struct {
 
 // Equal tells whether a pool of these settings can stand for one of the others.
 func (s Settings) Equal(other Settings) bool {
-	if s.Name != other.Name || s.LeastConn != other.LeastConn || s.ResponseTimeout != other.ResponseTimeout || s.Resolve != other.Resolve ||
-		!slices.Equal(s.Targets, other.Targets) {
-		return false
-	}
-	if s.Health == nil || other.Health == nil {
-		return s.Health == other.Health
-	}
-	return *s.Health == *other.Health
+	s.Lookup, other.Lookup = nil, nil
+	return reflect.DeepEqual(s, other)
 }
 
 // Pool chooses among targets, probes them and keeps the connections to them. It is safe for concurrent use.
@@ -120,27 +118,20 @@ func (p *Pool) Targets() []*Target { return *p.targets.Load() }
 
 // Pick chooses the target for a request, other than the ones already tried, and counts the request as its own until
 // Release. A target that just refused a connection is chosen only when no other is left.
-func (p *Pool) Pick(tried []*Target) (*Target, error) {
-	start := p.next.Add(1) - 1
-	var best *Target
-	bestAvoided := false
-	targets := p.Targets()
-	for i := range targets {
-		target := targets[(start+uint64(i))%uint64(len(targets))]
-		if !target.Healthy() || slices.Contains(tried, target) {
-			continue
-		}
-		avoided := target.avoided()
-		switch {
-		case best == nil, bestAvoided && !avoided:
-		case avoided && !bestAvoided, !p.settings.LeastConn, target.Active() >= best.Active():
-			continue
-		}
-		best, bestAvoided = target, avoided
-	}
-	if best == nil {
+func (p *Pool) Pick(request *Request, tried []*Target) (*Target, error) {
+	target := p.pick(request, tried)
+	if target == nil {
 		return nil, ErrNoTarget
 	}
-	best.active.Add(1)
-	return best, nil
+	target.active.Add(1)
+	return target, nil
+}
+
+func (p *Pool) pick(request *Request, tried []*Target) *Target {
+	if p.settings.Sticky.Cookie != "" {
+		if assigned := p.assigned(request); assigned != nil && assigned.usable(tried) && !assigned.avoided() {
+			return assigned
+		}
+	}
+	return p.choose(request, tried)
 }

@@ -39,8 +39,10 @@ func (p *Pool) probe(ctx context.Context, target *Target) {
 
 func (p *Pool) note(target *Target, err error, timeouts int) {
 	switch {
-	case err == nil && target.down.CompareAndSwap(true, false):
-		p.log.Info("upstream target is healthy again", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint())
+	case err == nil && target.down.Load():
+		target.since.Store(time.Now().UnixNano())
+		target.down.Store(false)
+		p.log.Info("upstream target is healthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint())
 	case err != nil && (timeouts == 0 || timeouts >= timeoutsToFail) && target.down.CompareAndSwap(false, true):
 		p.log.Warn("upstream target is unhealthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint(), "error", err)
 	}

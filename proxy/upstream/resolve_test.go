@@ -144,7 +144,7 @@ func TestANameThatMovesTakesNewConnectionsWithIt(t *testing.T) {
 	p := following(t, n, upstream.Settings{Targets: []string{net.JoinHostPort("app", port)}})
 	n.settled(t)
 	connect := func(listener net.Listener) (*upstream.Target, *upstream.Conn, net.Conn) {
-		target, err := p.Pick(nil)
+		target, err := p.Pick(request("192.0.2.1"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,9 @@ const avoid = time.Second
 type Target struct {
 	Address    // as the settings name it; several targets share one when it is a name with several addresses
 	at         endpoint
+	id         uint64       // of the endpoint, for Hash
+	mark       string       // of the endpoint, for Sticky
+	since      atomic.Int64 // when it came in or back, in Unix nanoseconds; 0 when others did at the same time
 	down       atomic.Bool  // what probes found; never set without probes
 	avoidUntil atomic.Int64 // Unix nanoseconds
 	active     atomic.Int64
@@ -26,8 +29,10 @@ type Target struct {
 	http2         multiplexed
 }
 
-func newTarget(address Address, at endpoint, writeTimeout time.Duration) *Target {
-	t := &Target{Address: address, at: at, writeTimeout: writeTimeout}
+func (p *Pool) newTarget(address Address, at endpoint) *Target {
+	t := &Target{
+		Address: address, at: at, id: hashOf(at.address), mark: p.settings.Sticky.mark(p.settings.Name, at), writeTimeout: p.ResponseTimeout(),
+	}
 	t.config, t.upgradeConfig = configs(address)
 	t.http2.init(t)
 	return t

@@ -12,12 +12,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/portico-web/portico/internal/logging"
+	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/upstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func pool(t *testing.T, settings upstream.Settings) *upstream.Pool {
+func pool(t testing.TB, settings upstream.Settings) *upstream.Pool {
 	t.Helper()
 	p, err := upstream.New(settings, logging.Discard())
 	if err != nil {
@@ -27,12 +28,22 @@ func pool(t *testing.T, settings upstream.Settings) *upstream.Pool {
 	return p
 }
 
+// request is one of this client, with these fields: "Cookie: a=b".
+func request(client string, fields ...string) *upstream.Request {
+	head := &message.Head{}
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		head.AddNamed(name, value)
+	}
+	return &upstream.Request{Head: head, Client: []byte(client)}
+}
+
 // picks chooses n times, releasing each at once.
 func picks(t *testing.T, p *upstream.Pool, n int) string {
 	t.Helper()
 	var hosts []string
 	for range n {
-		target, err := p.Pick(nil)
+		target, err := p.Pick(request("192.0.2.1"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,8 +76,8 @@ func TestTargetsAreRead(t *testing.T) {
 
 func TestARefusalPutsATargetLast(t *testing.T) {
 	t.Parallel()
-	for _, leastConn := range []bool{false, true} {
-		p := pool(t, upstream.Settings{Targets: []string{"a:1", "b:1", "c:1"}, LeastConn: leastConn})
+	for _, balance := range []upstream.Balance{upstream.RoundRobin, upstream.LeastConn} {
+		p := pool(t, upstream.Settings{Targets: []string{"a:1", "b:1", "c:1"}, Balance: balance})
 		if got := picks(t, p, 6); got != "abcabc" {
 			t.Errorf("in turn: %s", got)
 		}
@@ -80,7 +91,7 @@ func TestARefusalPutsATargetLast(t *testing.T) {
 		if got := picks(t, p, 3); len(got) != 3 {
 			t.Errorf("when all refused: %s", got)
 		}
-		if _, err := p.Pick(p.Targets()); !errors.Is(err, upstream.ErrNoTarget) {
+		if _, err := p.Pick(request("192.0.2.1"), p.Targets()); !errors.Is(err, upstream.ErrNoTarget) {
 			t.Errorf("when all were tried: %v", err)
 		}
 	}
@@ -97,9 +108,12 @@ func TestEqualSettingsMakeEqualPools(t *testing.T) {
 	for name, change := range map[string]func(*upstream.Settings){
 		"name":      func(s *upstream.Settings) { s.Name = "b" },
 		"targets":   func(s *upstream.Settings) { s.Targets = []string{"b:1"} },
-		"balance":   func(s *upstream.Settings) { s.LeastConn = true },
+		"balance":   func(s *upstream.Settings) { s.Balance = upstream.Hash },
 		"probe":     func(s *upstream.Settings) { s.Health = &upstream.Probe{Path: "/x", Interval: time.Second} },
 		"timeout":   func(s *upstream.Settings) { s.ResponseTimeout = time.Second },
+		"hash":      func(s *upstream.Settings) { s.HashBy.Cookie = "a" },
+		"sticky":    func(s *upstream.Settings) { s.Sticky.Key = "another" },
+		"start":     func(s *upstream.Settings) { s.SlowStart = time.Second },
 		"resolve":   func(s *upstream.Settings) { s.Resolve = time.Second },
 		"no probes": func(s *upstream.Settings) { s.Health = nil },
 	} {
