@@ -87,7 +87,7 @@ func (d *decoder) value(node ast.Node, dst reflect.Value, path string) {
 		dst.Set(reflect.New(dst.Type().Elem()))
 		dst = dst.Elem()
 	}
-	if isScalarType(dst) {
+	if isScalarType(dst) && !longForm(resolved, dst) {
 		d.scalar(resolved, dst, path)
 		return
 	}
@@ -116,6 +116,26 @@ func isScalarType(dst reflect.Value) bool {
 	default:
 		return false
 	}
+}
+
+// longForm tells whether a value that may also be a word, such as false, is written out: as a list, or with keys.
+func longForm(node ast.Node, dst reflect.Value) bool {
+	switch dst.Kind() {
+	case reflect.Slice:
+		_, list := node.(*ast.SequenceNode)
+		return list
+	case reflect.Struct:
+		if _, keys := entriesOf(node); !keys {
+			return false
+		}
+		for field := range dst.Type().Fields() {
+			if field.Tag.Get("yaml") != "" {
+				return true
+			}
+		}
+	default:
+	}
+	return false
 }
 
 func entriesOf(node ast.Node) ([]*ast.MappingValueNode, bool) {

@@ -92,6 +92,47 @@ named:
 	}
 }
 
+// either is a list, or a word; both is keys, or a word.
+type (
+	either []string
+	both   struct {
+		Name string `yaml:"name"`
+	}
+)
+
+func (e *either) UnmarshalText(text []byte) error {
+	*e = either{"word", string(text)}
+	return nil
+}
+
+func (b *both) UnmarshalText(text []byte) error {
+	b.Name = "word " + string(text)
+	return nil
+}
+
+func TestAValueMayHaveAShortForm(t *testing.T) {
+	t.Parallel()
+	type forms struct {
+		Either either `yaml:"either"`
+		Both   *both  `yaml:"both"`
+	}
+	for content, want := range map[string]forms{
+		"either: true\nboth: ${ON}":                 {either{"word", "true"}, &both{"word true"}},
+		"either: [a, b]\nboth: {name: x}":           {either{"a", "b"}, &both{"x"}},
+		"either:\n  - a\nboth: &b\n  name: ${HOST}": {either{"a"}, &both{"example.com"}},
+	} {
+		var got forms
+		if err := document.Decode("f.yaml", []byte(content), lookup, &got).Err(); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("%s: %+v, %v", content, got, err)
+		}
+	}
+	var got forms
+	err := document.Decode("f.yaml", []byte("either: {a: b}\nboth: [a]"), lookup, &got).Err()
+	if err == nil || !strings.Contains(err.Error(), "1:9: either wants a single value") || !strings.Contains(err.Error(), "2:7: both wants a single value") {
+		t.Error(err)
+	}
+}
+
 func TestAVariablesContentIsNeverYAML(t *testing.T) {
 	t.Parallel()
 	var got settings
