@@ -7,9 +7,9 @@ import (
 	"github.com/portico-web/portico/proxy/routing"
 )
 
-func table(t *testing.T) *routing.Table[string] {
+func table(t *testing.T) *routing.Table[string, string] {
 	t.Helper()
-	made, err := routing.New([]routing.Site[string]{
+	made, err := routing.New([]routing.Site[string, string]{
 		{
 			Hosts: []string{"example.com", "*.example.com"}, RedirectFrom: []string{"www.example.com"},
 			Routes: []routing.Route[string]{
@@ -76,7 +76,7 @@ func TestAHostMayLeadToItsSitesFirst(t *testing.T) {
 
 func TestAnUnknownHostHasNoSite(t *testing.T) {
 	t.Parallel()
-	sites, err := routing.New([]routing.Site[int]{{Hosts: []string{"example.com", "*.example.com"}, Routes: []routing.Route[int]{{Path: "/"}}}})
+	sites, err := routing.New([]routing.Site[string, int]{{Hosts: []string{"example.com", "*.example.com"}, Routes: []routing.Route[int]{{Path: "/"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestAnUnknownHostHasNoSite(t *testing.T) {
 
 func TestDoublesAreRefused(t *testing.T) {
 	t.Parallel()
-	for name, sites := range map[string][]routing.Site[int]{
+	for name, sites := range map[string][]routing.Site[string, int]{
 		"host":     {{Hosts: []string{"a"}}, {Hosts: []string{"a"}}},
 		"redirect": {{Hosts: []string{"a"}}, {Hosts: []string{"b"}, RedirectFrom: []string{"a"}}},
 		"path":     {{Hosts: []string{"a"}, Routes: []routing.Route[int]{{Path: "/x"}, {Path: "/x/"}}}},
@@ -102,7 +102,7 @@ func TestDoublesAreRefused(t *testing.T) {
 
 // The look-up's work grows with the routes' lengths, not with what a client sends.
 func BenchmarkRouteOfALongPath(b *testing.B) {
-	sites, err := routing.New([]routing.Site[int]{{Hosts: []string{"a"}, Routes: []routing.Route[int]{{Path: "/"}, {Path: "/api/v1/"}}}})
+	sites, err := routing.New([]routing.Site[string, int]{{Hosts: []string{"a"}, Routes: []routing.Route[int]{{Path: "/"}, {Path: "/api/v1/"}}}})
 	if err != nil {
 		b.Fatal(err)
 	}
