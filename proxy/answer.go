@@ -13,6 +13,11 @@ import (
 // Answer notes what is answered, and puts the edge's own fields on it.
 func (x *exchange) Answer(head *message.Head) error {
 	x.status = head.Status
+	if x.route != nil {
+		x.route.answerFields.apply(x, head)
+	} else if x.site != nil {
+		x.site.Value.answerFields.apply(x, head)
+	}
 	x.mark(head)
 	return x.Stream.Answer(head)
 }

@@ -121,14 +121,17 @@ func refuseLargerThan(most int64) policy {
 
 // act takes away what the route may not learn, and does what the route does.
 func (x *exchange) act() {
-	x.Head().DeleteFunc(x.withheld)
+	head := x.Head()
+	head.DeleteFunc(x.withheld)
 	if !x.route.Compress {
+		x.route.requestEdits.apply(&head.Fields)
 		x.route.act(x)
 		return
 	}
-	compressed := x.proxy.gzip.Wrap(x, x.Head())
+	compressed := x.proxy.gzip.Wrap(x, head)
 	defer compressed.Release()
 	x.out = compressed
+	x.route.requestEdits.apply(&head.Fields)
 	x.route.act(x)
 }
 

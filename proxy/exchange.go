@@ -33,7 +33,7 @@ type exchange struct {
 	path        string // in routing.Normalize's form
 	requestID   []byte
 	traceparent []byte
-	site        *routing.Site[*route]
+	site        *routing.Site[*site, *route]
 	route       *route
 	limit       *limit // what the request was counted against; nil for nothing
 	limited     ratelimit.Result
@@ -120,12 +120,11 @@ func (x *exchange) context() context.Context {
 
 // Body is the request's content, as far as the limit goes.
 func (x *exchange) Body() message.Body {
-	limit := int64(x.state.config.Limits.BodyBytes)
-	if limit == 0 {
+	if x.route == nil || x.route.mostContent == 0 {
 		return x.Stream.Body()
 	}
 	if x.content.Body == nil {
-		x.content = content{x.Stream.Body(), limit}
+		x.content = content{x.Stream.Body(), x.route.mostContent}
 	}
 	return &x.content
 }

@@ -12,15 +12,24 @@ type route struct {
 	name     string   // in logs
 	policies []policy // asked in order before the route acts
 	act      func(*exchange)
+
+	mostContent  int64 // of a request, in bytes; 0: no limit
+	requestEdits *fieldEdits
+	answerFields *answerFields
 }
 
 // policy decides over a request before its route acts. One that does not let it pass has answered it.
 type policy func(*exchange) (passes bool)
 
 // newRoute makes a route of a site ready.
-func (p *Proxy) newRoute(s *state, site *config.Site, configured config.Route) *route {
+func (p *Proxy) newRoute(s *state, site *config.Site, configured config.Route, fields *answerFields) *route {
 	name := site.Hosts[0]
-	made := &route{Route: configured, metrics: p.metrics.route(name, configured.Path), name: name + configured.Path}
+	made := &route{
+		Route: configured, metrics: p.metrics.route(name, configured.Path), name: name + configured.Path,
+		mostContent:  int64(*configured.BodyBytes),
+		requestEdits: newFieldEdits(site.RequestHeaders, configured.RequestHeaders),
+		answerFields: fields,
+	}
 	made.policies = p.policies(s, made)
 	made.act = p.action(s, made)
 	return made
@@ -34,8 +43,8 @@ func (p *Proxy) policies(s *state, made *route) (list []policy) {
 	if made.RateLimit != "" {
 		list = append(list, newLimit(made.RateLimit, s.config.RateLimits[made.RateLimit]).admit)
 	}
-	if most := int64(s.config.Limits.BodyBytes); most > 0 {
-		list = append(list, refuseLargerThan(most))
+	if made.mostContent > 0 {
+		list = append(list, refuseLargerThan(made.mostContent))
 	}
 	return list
 }

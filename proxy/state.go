@@ -17,7 +17,7 @@ import (
 type state struct {
 	config   *config.Config
 	trusted  []netip.Prefix
-	table    *routing.Table[*route]
+	table    *routing.Table[*site, *route]
 	upstream map[string]*forward.Forwarder
 	limiter  ratelimit.Limiter
 	shared   *ratelimit.Shared // the limiter, when it is Redis
@@ -39,13 +39,9 @@ func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) 
 	if err := s.openUpstreams(p, previous); err != nil {
 		return nil, err
 	}
-	sites := make([]routing.Site[*route], len(cfg.Sites))
-	for i, site := range cfg.Sites {
-		sites[i] = routing.Site[*route]{Hosts: site.Hosts, RedirectFrom: site.RedirectFrom}
-		for _, configured := range site.Routes {
-			made := p.newRoute(s, &site, configured)
-			sites[i].Routes = append(sites[i].Routes, routing.Route[*route]{Path: configured.Path, Value: made})
-		}
+	sites := make([]routing.Site[*site, *route], len(cfg.Sites))
+	for i := range cfg.Sites {
+		sites[i] = p.newSite(s, &cfg.Sites[i])
 	}
 	if s.table, err = routing.New(sites); err != nil {
 		return nil, err

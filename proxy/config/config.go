@@ -83,7 +83,7 @@ func (c *Config) fillIn() {
 		c.Upstreams[name] = upstream
 	}
 	for i := range c.Sites {
-		c.Sites[i].fillIn()
+		c.Sites[i].fillIn(c.TLS.Issuer, c.Limits.BodyBytes)
 	}
 }
 

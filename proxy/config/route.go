@@ -29,6 +29,11 @@ type Route struct {
 
 	EncodedSlash     string `yaml:"encoded_slash"`     // pass or refuse %2F in paths
 	UnderscoreFields bool   `yaml:"underscore_fields"` // let fields with an underscore in their name through
+
+	BodyBytes       *Size      `yaml:"body_bytes"`       // in the place of limits.body_bytes; 0: no limit. Set after Load
+	RequestHeaders  FieldEdits `yaml:"request_headers"`  // after the site's
+	ResponseHeaders FieldEdits `yaml:"response_headers"` // after the site's
+	CacheControl    string     `yaml:"cache_control"`    // in the place of what the upstream says; "": that
 }
 
 func (c *checker) route(path string, route *Route) {
@@ -52,6 +57,12 @@ func (c *checker) route(path string, route *Route) {
 	if route.StripPrefix && route.Upstream == "" {
 		c.doc.Faultf(path+".strip_prefix", "%s.strip_prefix goes with upstream only", path)
 	}
+	c.requestHeaders(path+".request_headers", route.RequestHeaders)
+	if route.RequestHeaders.Some() && route.Upstream == "" {
+		c.doc.Faultf(path+".request_headers", "%s.request_headers goes with upstream only", path)
+	}
+	c.responseHeaders(path+".response_headers", route.ResponseHeaders)
+	c.cacheControl(path, route)
 	if route.RedirectSlash && (!strings.HasSuffix(route.Path, "/") || route.Path == "/") {
 		c.doc.Faultf(path+".redirect_slash", "%s.redirect_slash needs a path that ends with a slash, such as /flower/", path)
 	}
@@ -84,7 +95,10 @@ func (c *checker) action(path string, route *Route) {
 	}
 }
 
-func (r *Route) fillIn() {
+func (r *Route) fillIn(mostContent Size) {
+	if r.BodyBytes == nil {
+		r.BodyBytes = new(mostContent)
+	}
 	r.EncodedSlash = cmp.Or(r.EncodedSlash, EncodedSlashPass)
 	if r.Redirect != nil {
 		r.Redirect.fillIn()

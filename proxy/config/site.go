@@ -12,6 +12,10 @@ type Site struct {
 	Hosts        []string `yaml:"hosts"`
 	RedirectFrom []string `yaml:"redirect_from"`
 	Routes       []Route  `yaml:"routes"`
+
+	SecurityHeaders SecurityHeaders `yaml:"security_headers"`
+	RequestHeaders  FieldEdits      `yaml:"request_headers"`  // of requests that are forwarded
+	ResponseHeaders FieldEdits      `yaml:"response_headers"` // of every answer
 }
 
 func (c *checker) site(path string, site *Site) {
@@ -23,6 +27,9 @@ func (c *checker) site(path string, site *Site) {
 	if len(site.RedirectFrom) > 0 && len(site.Hosts) > 0 && strings.Contains(site.Hosts[0], "*") {
 		c.doc.Faultf(path+".hosts[0]", "%s.redirect_from leads to the site's first host, which must not be a wildcard (%s)", path, site.Hosts[0])
 	}
+	c.securityHeaders(path+".security_headers", site.SecurityHeaders)
+	c.requestHeaders(path+".request_headers", site.RequestHeaders)
+	c.responseHeaders(path+".response_headers", site.ResponseHeaders)
 	if len(site.Routes) == 0 {
 		c.doc.Faultf(path, "%s has no routes: name at least one, such as {path: /, upstream: NAME}", path)
 	}
@@ -55,8 +62,9 @@ func (c *checker) siteHosts(path string, hosts []string) {
 	}
 }
 
-func (s *Site) fillIn() {
+func (s *Site) fillIn(issuer string, mostContent Size) {
+	s.SecurityHeaders.fillIn(issuer)
 	for i := range s.Routes {
-		s.Routes[i].fillIn()
+		s.Routes[i].fillIn(mostContent)
 	}
 }

@@ -91,7 +91,7 @@ func (f *Fields) AddKnown(id Name, name, value string) {
 	f.list = append(f.list, Field{ID: id, Name: f.storeString(name), Value: f.storeString(value)})
 }
 
-// AddStored appends a field whose text Store returned: codecs parse what they stored.
+// AddStored appends a field whose text Store returned, since codecs parse what they stored, or whose text is never changed.
 func (f *Fields) AddStored(id Name, name, value []byte) {
 	f.list = append(f.list, Field{ID: id, Name: name, Value: value})
 }

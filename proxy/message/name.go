@@ -19,6 +19,7 @@ const (
 	ContentEncoding
 	ContentLength
 	ContentRange
+	ContentSecurityPolicy
 	ContentType
 	Cookie
 	Date
@@ -32,16 +33,19 @@ const (
 	KeepAlive
 	Location
 	Origin
+	PermissionsPolicy
 	Proxy
 	ProxyAuthenticate
 	ProxyAuthorization
 	ProxyConnection
 	Range
+	ReferrerPolicy
 	RetryAfter
 	SecWebSocketAccept
 	SecWebSocketKey
 	Server
 	SetCookie
+	StrictTransportSecurity
 	TE
 	Traceparent
 	Tracestate
@@ -51,11 +55,13 @@ const (
 	UserAgent
 	Vary
 	Via
+	XContentTypeOptions
 	XForwardedFor
 	XForwardedHost
 	XForwardedPort
 	XForwardedPrefix
 	XForwardedProto
+	XFrameOptions
 	XRealIP
 	XRequestID
 	RateLimitLimit
@@ -79,7 +85,9 @@ var spellings = [names]string{
 	XForwardedHost: "X-Forwarded-Host", XForwardedPort: "X-Forwarded-Port", XForwardedPrefix: "X-Forwarded-Prefix",
 	XForwardedProto: "X-Forwarded-Proto", XRealIP: "X-Real-IP", XRequestID: "X-Request-ID",
 	RateLimitLimit: "RateLimit-Limit", RateLimitRemaining: "RateLimit-Remaining", RateLimitReset: "RateLimit-Reset",
-	RateLimitPolicy: "RateLimit-Policy",
+	RateLimitPolicy:       "RateLimit-Policy",
+	ContentSecurityPolicy: "Content-Security-Policy", PermissionsPolicy: "Permissions-Policy", ReferrerPolicy: "Referrer-Policy",
+	StrictTransportSecurity: "Strict-Transport-Security", XContentTypeOptions: "X-Content-Type-Options", XFrameOptions: "X-Frame-Options",
 }
 
 // String is the name's usual spelling; "" for Other.
