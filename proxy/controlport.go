@@ -49,7 +49,7 @@ func (p *Proxy) Status() control.Status {
 		}
 	}
 	if p.certs != nil {
-		status.Certificates = p.certs.Expiries()
+		status.Certificates = p.certificates()
 	}
 	if refused := p.refused.Load(); refused != nil {
 		status.Refused = (*refused).Error()

@@ -110,14 +110,13 @@ type edgeCollector struct{ proxy *Proxy }
 
 // Describe implements prometheus.Collector; the edge's series follow its configuration, so none is promised.
 func (edgeCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- certificateExpiry
+	for _, described := range certificateDescriptions {
+		descriptions <- described
+	}
 	for _, described := range targetDescriptions {
 		descriptions <- described
 	}
 }
-
-var certificateExpiry = prometheus.NewDesc("portico_edge_certificate_expiry_timestamp_seconds",
-	"When the certificate in use for a name expires.", []string{"name"}, nil)
 
 // Collect implements prometheus.Collector.
 func (c edgeCollector) Collect(into chan<- prometheus.Metric) {
@@ -132,7 +131,5 @@ func (c edgeCollector) Collect(into chan<- prometheus.Metric) {
 	if c.proxy.certs == nil {
 		return
 	}
-	for name, expiry := range c.proxy.certs.Expiries() {
-		into <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(expiry.Unix()), name)
-	}
+	c.proxy.collectCertificates(into)
 }

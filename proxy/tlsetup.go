@@ -6,6 +6,7 @@ import (
 	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/certs/dns"
 	"github.com/portico-web/portico/proxy/config"
+	"github.com/portico-web/portico/proxy/control"
 )
 
 // certSettings says which certificates the configuration asks for.
@@ -13,7 +14,7 @@ func (p *Proxy) certSettings(cfg *config.Config) certs.Settings {
 	settings := certs.Settings{
 		Issuer:      certs.Issuer(cfg.TLS.Issuer),
 		Email:       cfg.TLS.Email,
-		Directories: []certs.Directory{{URL: cfg.TLS.Directory, RootsFile: cfg.TLS.DirectoryCA}},
+		Directories: directories(&cfg.TLS),
 		DNS:         dnsChallenge(cfg.TLS.DNS),
 		Folder:      p.options.DataDir,
 	}
@@ -33,6 +34,22 @@ func (p *Proxy) certSettings(cfg *config.Config) certs.Settings {
 		settings.HTTPSPort = p.addrs.HTTPS.Port
 	}
 	return settings
+}
+
+// directories are the ACME servers in the order in which they are asked.
+func directories(configured *config.TLS) []certs.Directory {
+	asked := []certs.Directory{{URL: configured.Directory, RootsFile: configured.DirectoryCA, Binding: binding(configured.EAB)}}
+	if fallback := configured.Fallback; fallback != nil {
+		asked = append(asked, certs.Directory{URL: fallback.Directory, RootsFile: fallback.DirectoryCA, Binding: binding(fallback.EAB)})
+	}
+	return asked
+}
+
+func binding(configured *config.Binding) *certs.Binding {
+	if configured == nil {
+		return nil
+	}
+	return &certs.Binding{KeyID: configured.KeyID, Key: configured.Key()}
 }
 
 func dnsChallenge(configured *config.DNSChallenge) *certs.DNS {
@@ -55,12 +72,28 @@ func (p *Proxy) openCertificates(ctx context.Context, cfg *config.Config) (err e
 			return err
 		}
 	}
-	p.certs, err = certs.New(ctx, settings, p.log)
-	return err
+	if p.certs, err = certs.New(ctx, settings, p.log); err != nil {
+		return err
+	}
+	p.options.Checks.Add("certificates", p.certs.Check)
+	return nil
 }
 
 func (p *Proxy) closeCertificates() {
 	if p.certs != nil {
+		p.options.Checks.Remove("certificates")
 		p.certs.Close()
 	}
+}
+
+// certificates is what the control socket tells of them.
+func (p *Proxy) certificates() []control.Certificate {
+	statuses := p.certs.Statuses()
+	told := make([]control.Certificate, 0, len(statuses))
+	for _, status := range statuses {
+		told = append(told, control.Certificate{
+			Name: status.Name, Source: string(status.Source), Issuer: status.Issuer, Expiry: status.Expiry, Error: status.Error, Failed: status.Failed,
+		})
+	}
+	return told
 }

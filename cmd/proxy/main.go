@@ -15,6 +15,7 @@ type commands struct {
 	Validate    validateCommand    `cmd:"" help:"Check a configuration and exit: every fault with line, column and what was probably meant."`
 	Reload      reloadCommand      `cmd:"" help:"Let a running edge reload its configuration, and tell whether it took it over."`
 	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself, as JSON."`
+	Certs       certsCommand       `cmd:"" help:"List the certificates of a running edge: names, issuers, expiry and the last error."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running edge whether it is ready; exit 1 if not."`
 	Version     kong.VersionFlag   `help:"Print the version."`
 }

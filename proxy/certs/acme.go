@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
 	"go.uber.org/zap"
 )
 
@@ -32,6 +33,9 @@ func acmeIssuers(managing *certmagic.Config, settings Settings, log *zap.Logger)
 			AltHTTPPort:          settings.HTTPPort,
 			AltTLSALPNPort:       settings.HTTPSPort,
 			Logger:               log,
+		}
+		if binding := directory.Binding; binding != nil {
+			template.ExternalAccount = &acme.EAB{KeyID: binding.KeyID, MACKey: binding.Key}
 		}
 		if settings.DNS != nil {
 			template.DNS01Solver = &certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{

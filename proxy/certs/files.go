@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 )
 
 // Pair names the PEM files of a certificate chain and its key.
@@ -73,12 +72,6 @@ func (f *fileCertificates) covers(host string) bool {
 	}
 	dot := strings.IndexByte(host, '.')
 	return dot > 0 && f.byName["*"+host[dot:]] != nil
-}
-
-func (f *fileCertificates) expiries(into map[string]time.Time) {
-	for name, certificates := range f.byName {
-		into[name] = certificates[0].Leaf.NotAfter
-	}
 }
 
 // serverName is the name that the client asks for, or without one the address that it reached us by.

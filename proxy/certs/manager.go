@@ -41,6 +41,7 @@ type Manager struct {
 	serving   *certmagic.Config       // answers handshakes; gets certificates on demand from the local CA
 	issuer    Issuer
 	files     atomic.Pointer[fileCertificates]
+	attempts  attempts
 	ctx       context.Context
 	stop      context.CancelFunc
 
@@ -87,7 +88,7 @@ func (m *Manager) open(settings Settings) error {
 		Capacity:         cacheSize,
 		Logger:           logger,
 	})
-	template := certmagic.Config{Storage: storage, Logger: logger}
+	template := certmagic.Config{Storage: storage, Logger: logger, OnEvent: m.event, ShouldEmitFunc: watched}
 	if settings.Issuer == Local {
 		authority, err := openAuthority(filepath.Join(settings.Folder, "ca"))
 		if err != nil {
@@ -159,6 +160,7 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 	}
 	m.cache.RemoveManaged(left)
 	m.hosts, m.managed = slices.Clone(settings.Hosts), names
+	m.attempts.keep(names)
 	return nil
 }
 
@@ -262,23 +264,6 @@ func (m *Manager) RootFile() string {
 		return ""
 	}
 	return m.authority.rootFile()
-}
-
-// Expiries tells until when the certificates of the configured names and files are valid.
-func (m *Manager) Expiries() map[string]time.Time {
-	expiries := map[string]time.Time{}
-	m.mu.Lock()
-	managed := m.managed
-	m.mu.Unlock()
-	for _, name := range managed {
-		for _, certificate := range m.cache.AllMatchingCertificates(name) {
-			expiries[name] = certificate.Leaf.NotAfter
-		}
-	}
-	if files := m.files.Load(); files != nil {
-		files.expiries(expiries)
-	}
-	return expiries
 }
 
 // Close ends the renewals.

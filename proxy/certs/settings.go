@@ -42,6 +42,13 @@ type Settings struct {
 type Directory struct {
 	URL       string // "" is Let's Encrypt
 	RootsFile string // PEM file of the roots by which the server is believed; "" is the system's
+	Binding   *Binding
+}
+
+// Binding binds the ACME account to one that the CA's customer has already (RFC 8555 section 7.3.4).
+type Binding struct {
+	KeyID string
+	Key   string // HMAC key in base64url, as the CA gives it out
 }
 
 // DNS says how records for dns-01 get into a zone and are waited for.

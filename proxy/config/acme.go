@@ -2,10 +2,12 @@ package config
 
 import (
 	"cmp"
+	"encoding/base64"
 	"net"
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/portico-web/portico/proxy/certs/dns"
@@ -24,9 +26,37 @@ type RFC2136 struct {
 	KeyFile string `yaml:"key_file"` // with the TSIG key, as tsig-keygen writes it
 }
 
+// Fallback is an ACME server that is asked when the first does not issue.
+type Fallback struct {
+	Directory   string   `yaml:"directory"`
+	DirectoryCA string   `yaml:"directory_ca"`
+	EAB         *Binding `yaml:"eab"`
+}
+
+// Binding is what a CA gives its customers to bind ACME accounts by (RFC 8555 section 7.3.4).
+type Binding struct {
+	KeyID   string `yaml:"key_id"`
+	KeyFile string `yaml:"key_file"`
+
+	key string // what KeyFile holds
+}
+
+// Key is the HMAC key that KeyFile holds, in base64url.
+func (b *Binding) Key() string { return b.key }
+
 // acme checks what is about ACME alone.
 func (c *checker) acme(settings *TLS) {
-	c.directory("tls", settings.Directory, settings.DirectoryCA)
+	c.directory("tls", settings.Directory, settings.DirectoryCA, settings.EAB)
+	if settings.EAB != nil {
+		c.onlyWithACME("tls.eab", settings)
+	}
+	if fallback := settings.Fallback; fallback != nil {
+		c.onlyWithACME("tls.fallback", settings)
+		if fallback.Directory == settings.Directory {
+			c.doc.Faultf("tls.fallback", "tls.fallback.directory is the server of tls.directory: name another one")
+		}
+		c.directory("tls.fallback", fallback.Directory, fallback.DirectoryCA, fallback.EAB)
+	}
 	if settings.DNS != nil {
 		c.onlyWithACME("tls.dns", settings)
 		c.dnsChallenge(settings.DNS)
@@ -40,15 +70,29 @@ func (c *checker) onlyWithACME(path string, settings *TLS) {
 }
 
 // directory checks the server of ACME that stands below path.
-func (c *checker) directory(path, address, rootsFile string) {
+func (c *checker) directory(path, address, rootsFile string, binding *Binding) {
 	if u, err := url.Parse(address); address != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		c.doc.Faultf(path+".directory", "%s.directory: %q is not an https:// URL", path, address)
 	}
-	if rootsFile == "" {
+	if rootsFile != "" {
+		if _, err := os.ReadFile(rootsFile); err != nil {
+			c.doc.Faultf(path+".directory_ca", "%s.directory_ca: %s cannot be read (%s)", path, rootsFile, cause(err))
+		}
+	}
+	if binding != nil {
+		c.binding(path+".eab", binding)
+	}
+}
+
+func (c *checker) binding(path string, binding *Binding) {
+	if binding.KeyID == "" || binding.KeyFile == "" {
+		c.doc.Faultf(path, "%s wants both key_id and key_file, which the CA gives out", path)
 		return
 	}
-	if _, err := os.ReadFile(rootsFile); err != nil {
-		c.doc.Faultf(path+".directory_ca", "%s.directory_ca: %s cannot be read (%s)", path, rootsFile, cause(err))
+	// The CA's text is base64url, with or without padding.
+	binding.key = strings.TrimRight(c.secret(path+".key_file", binding.KeyFile), "=")
+	if _, err := base64.RawURLEncoding.DecodeString(binding.key); err != nil {
+		c.doc.Faultf(path+".key_file", "%s.key_file: %s does not hold a key in base64url, as the CA gives it out", path, binding.KeyFile)
 	}
 }
 

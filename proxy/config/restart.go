@@ -34,8 +34,17 @@ func NeedsRestart(current, next *Config) error {
 			return fmt.Errorf("%s changed from %v to %v: this one needs a restart", setting.key, setting.now, setting.wanted)
 		}
 	}
-	if !reflect.DeepEqual(current.TLS.DNS, next.TLS.DNS) {
-		return errors.New("tls.dns changed: this one needs a restart")
+	for _, setting := range []struct {
+		key         string
+		now, wanted any
+	}{
+		{"tls.eab", current.TLS.EAB, next.TLS.EAB},
+		{"tls.fallback", current.TLS.Fallback, next.TLS.Fallback},
+		{"tls.dns", current.TLS.DNS, next.TLS.DNS},
+	} {
+		if !reflect.DeepEqual(setting.now, setting.wanted) { // they hold keys, so that no values are told
+			return fmt.Errorf("%s changed: this one needs a restart", setting.key)
+		}
 	}
 	if current.TLS.Storage != next.TLS.Storage {
 		return errors.New("tls.storage changed: this one needs a restart") // it may hold a password

@@ -27,6 +27,8 @@ type TLS struct {
 	Email          string        `yaml:"email"`            // the ACME account's
 	Directory      string        `yaml:"directory"`        // URL of the ACME server; "" is Let's Encrypt
 	DirectoryCA    string        `yaml:"directory_ca"`     // PEM file of roots by which that server is believed; "" is the system's
+	EAB            *Binding      `yaml:"eab"`              // binds the ACME account to one that the CA has already
+	Fallback       *Fallback     `yaml:"fallback"`         // an ACME server for when the first does not issue
 	DNS            *DNSChallenge `yaml:"dns"`              // proves names by dns-01; nil: by http-01 and tls-alpn-01
 	Storage        string        `yaml:"storage"`          // folder for certificates and the local CA, or a redis:// URL
 	StorageKeyFile string        `yaml:"storage_key_file"` // file with the secret that encrypts what is stored in Redis

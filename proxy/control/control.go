@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/portico-web/portico/internal/httpx"
 )
@@ -29,12 +28,12 @@ type Target struct {
 
 // Status is what a running edge says of itself.
 type Status struct {
-	HTTP         string               `json:"http,omitempty"`
-	HTTPS        string               `json:"https,omitempty"`
-	Hosts        []string             `json:"hosts"`
-	Targets      []Target             `json:"targets"`
-	Certificates map[string]time.Time `json:"certificates"`      // name → expiry
-	Refused      string               `json:"refused,omitempty"` // why the configuration on disk does not serve
+	HTTP         string        `json:"http,omitempty"`
+	HTTPS        string        `json:"https,omitempty"`
+	Hosts        []string      `json:"hosts"`
+	Targets      []Target      `json:"targets"`
+	Certificates []Certificate `json:"certificates"`
+	Refused      string        `json:"refused,omitempty"` // why the configuration on disk does not serve
 }
 
 // Edge is what can be controlled.
