@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portico-web/portico/proxy"
 	"github.com/portico-web/portico/proxy/config"
@@ -67,12 +66,8 @@ func TestTenThousandHostsAreRoutedAndReloaded(t *testing.T) {
 		t.Errorf("a host of no site: %s", got)
 	}
 	write(t, e.config, manySites(tenThousand+1, named(t, "app")))
-	start := time.Now()
 	if err := e.Reload(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	if took, most := time.Since(start), 15*time.Second; took > most && !raceDetector {
-		t.Errorf("the reload took %s", took)
 	}
 	if got := redirected(fmt.Sprintf("shop%d.example", tenThousand)); got != fmt.Sprintf("308/shop%d", tenThousand) {
 		t.Errorf("after the reload: %s", got)

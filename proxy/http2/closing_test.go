@@ -3,6 +3,7 @@ package http2_test
 import (
 	"testing"
 
+	xhttp2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/portico-web/portico/proxy/http2"
@@ -87,5 +88,20 @@ func TestNoStreamIsServedThatTheLastGoodbyeLeavesOut(t *testing.T) {
 	_ = p.served.wait(t)
 	if n := p.served.begun.Load(); n > 0 {
 		t.Errorf("%d requests were served", n)
+	}
+}
+
+// A server that stops may have taken a connection and not greeted its client yet.
+func TestAConnectionThatLeavesBeforeItIsServedBeginsWithSettings(t *testing.T) {
+	t.Parallel()
+	p := service{leaving: true}.dial(t)
+	if r := p.answer(p.get("/")); r.status != 200 {
+		t.Errorf("what was on its way: %v", r.frames)
+	}
+	if last := p.over(); last.code != xhttp2.ErrCodeNo || last.last != 1 {
+		t.Errorf("%+v", last)
+	}
+	if err := p.served.wait(t); err != nil {
+		t.Error(err)
 	}
 }

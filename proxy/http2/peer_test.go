@@ -235,6 +235,9 @@ func (p *peer) read() error {
 	if err != nil {
 		return err
 	}
+	if _, first := f.(*xhttp2.SettingsFrame); !first && len(p.settings) == 0 {
+		return breach(f.Header().Type.String() + " before SETTINGS")
+	}
 	return p.note(f)
 }
 

@@ -54,6 +54,7 @@ type ServerConn struct {
 	spare   []*ServerStream // to be used again
 	workers workers
 	since   time.Time // working is 0
+	greeted bool      // what must be said first (RFC 9113 section 3.4) was
 	leaving departure
 	leaveAt time.Time // of the first word of it
 }
@@ -141,7 +142,16 @@ func (c *ServerConn) greet() {
 	if more := c.bounds.ConnectionWindow - initialWindow; more > 0 {
 		c.out.hold(appendWindowUpdate(c.out.space(), 0, more))
 	}
+	c.greeted = true
+	if c.leaving != staying {
+		c.announce()
+	}
 	c.flush()
+}
+
+// announce asks the client to open no more streams.
+func (c *ServerConn) announce() {
+	c.out.hold(appendPing(appendGoAway(c.out.space(), maxStream, NoError), 0, pingLeaves))
 }
 
 func (c *ServerConn) serve() error {
@@ -314,7 +324,10 @@ func (c *ServerConn) Drain() {
 		return
 	}
 	c.leaving, c.leaveAt = announced, time.Now()
-	c.out.hold(appendPing(appendGoAway(c.out.space(), maxStream, NoError), 0, pingLeaves))
+	if !c.greeted {
+		return
+	}
+	c.announce()
 	c.flush()
 	c.Socket.Interrupt() // so that the time begins
 }

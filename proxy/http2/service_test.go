@@ -28,6 +28,7 @@ type service struct {
 	pace         pace.Pace
 	wire         func(io.ReadWriter) io.ReadWriter // around the socket; nil for the socket itself
 	handler      message.Handler
+	leaving      bool // it is drained before it is served
 }
 
 // served is one connection of a service.
@@ -84,6 +85,9 @@ func (s service) serve(t testing.TB, conn *net.TCPConn) *served {
 		Busy: func() bool { served.count(&served.busy); return true },
 		Idle: func() { served.count(&served.rests) },
 	})
+	if s.leaving {
+		served.Drain()
+	}
 	go func() {
 		defer close(served.ended)
 		for over := false; !over; {

@@ -293,8 +293,8 @@ func (c *conn) closeWrite() error {
 // What a client may still send after the last answer: closing while it does would take that answer away from it, since the
 // system then resets the connection.
 const (
-	lingerFor  = 2 * time.Second
-	lingerMost = 16 << 20
+	lingerFor  = 5 * time.Second
+	lingerMost = 64 << 20
 )
 
 // linger ends the connection once the client has had time to read what was sent.
