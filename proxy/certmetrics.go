@@ -16,6 +16,9 @@ var (
 func (p *Proxy) collectCertificates(into chan<- prometheus.Metric) {
 	into <- prometheus.MustNewConstMetric(certificateFailures, prometheus.CounterValue, float64(p.certs.Failures()))
 	for _, status := range p.certs.Statuses() {
+		if status.OnDemand { // clients choose these names
+			continue
+		}
 		if !status.Expiry.IsZero() {
 			into <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(status.Expiry.Unix()), status.Name)
 		}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 
+	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/certs/dns"
 	"github.com/portico-web/portico/proxy/config"
@@ -16,6 +17,7 @@ func (p *Proxy) certSettings(cfg *config.Config) certs.Settings {
 		Email:       cfg.TLS.Email,
 		Directories: directories(&cfg.TLS),
 		DNS:         dnsChallenge(cfg.TLS.DNS),
+		OnDemand:    onDemand(cfg.TLS.OnDemand),
 		Folder:      p.options.DataDir,
 	}
 	if cfg.TLS.Storage != "" && !cfg.TLS.SharedStorage() {
@@ -50,6 +52,16 @@ func binding(configured *config.Binding) *certs.Binding {
 		return nil
 	}
 	return &certs.Binding{KeyID: configured.KeyID, Key: configured.Key()}
+}
+
+func onDemand(configured *config.OnDemand) *certs.OnDemand {
+	if configured == nil {
+		return nil
+	}
+	return &certs.OnDemand{
+		Ask: configured.Ask, Timeout: configured.Timeout, AllowedFor: configured.AllowedFor, RefusedFor: configured.RefusedFor,
+		Rate: ratelimit.Limit{Events: configured.Rate.Events, Period: configured.Rate.Period, Burst: configured.Rate.Events},
+	}
 }
 
 func dnsChallenge(configured *config.DNSChallenge) *certs.DNS {

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/portico-web/portico/proxy/routing"
 )
 
 const (
@@ -37,26 +39,31 @@ type Manager struct {
 	authority *authority
 	acme      []*certmagic.ACMEIssuer // in the order in which they are asked
 	wildcards bool                    // ACME proves them, by dns-01
-	managing  *certmagic.Config       // gets and renews certificates ahead of time
-	serving   *certmagic.Config       // answers handshakes; gets certificates on demand from the local CA
+	managing  *certmagic.Config
 	issuer    Issuer
 	files     atomic.Pointer[fileCertificates]
+	served    atomic.Pointer[served]
 	attempts  attempts
+	asker     *asker
 	ctx       context.Context
 	stop      context.CancelFunc
 
 	background  sync.WaitGroup
 	mu          sync.Mutex
-	hosts       []string
+	closed      bool
 	managed     []string
-	onDemand    map[string]bool
+	onDemand    map[string]bool // names with a certificate that a handshake asked for
+	flights     map[string]*flight
 	maxOnDemand int
 }
 
 // New opens what settings name and gets or loads the certificates: at once from the local CA, in the background from ACME.
 // ctx bounds New alone.
 func New(ctx context.Context, settings Settings, log *slog.Logger) (*Manager, error) {
-	m := &Manager{log: log, issuer: settings.Issuer, storage: settings.Storage, wildcards: settings.DNS != nil, onDemand: map[string]bool{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand)}
+	m := &Manager{
+		log: log, issuer: settings.Issuer, storage: settings.Storage, wildcards: settings.DNS != nil, asker: newAsker(),
+		onDemand: map[string]bool{}, flights: map[string]*flight{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand),
+	}
 	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if settings.Issuer != Files {
 		if err := m.open(settings); err != nil {
@@ -98,12 +105,10 @@ func (m *Manager) open(settings Settings) error {
 		template.Issuers = []certmagic.Issuer{authority}
 		template.OCSP.DisableStapling = true
 		template.DisableARI = true
-		m.managing = certmagic.New(m.cache, template)
 		// A client that names nobody calls us by an address; when it is not one of ours (a container's), 127.0.0.1 is the
 		// best guess at what it dialled.
 		template.DefaultServerName = "127.0.0.1"
-		template.OnDemand = &certmagic.OnDemandConfig{DecisionFunc: m.decide}
-		m.serving = certmagic.New(m.cache, template)
+		m.managing = certmagic.New(m.cache, template)
 		return nil
 	}
 	m.managing = certmagic.New(m.cache, template)
@@ -116,7 +121,6 @@ func (m *Manager) open(settings Settings) error {
 	for _, issuer := range issuers {
 		m.managing.Issuers = append(m.managing.Issuers, issuer)
 	}
-	m.serving = m.managing
 	return nil
 }
 
@@ -131,7 +135,7 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 		m.files.Store(files)
 		return nil
 	}
-	names := m.namesToManage(settings.Hosts, files)
+	names := m.namesToManage(settings, files)
 	if m.authority != nil {
 		signed, err := m.authority.cover(settings.Hosts)
 		if err != nil {
@@ -150,18 +154,29 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 		}
 	}
 	m.files.Store(files)
+	m.asker.set(settings.OnDemand)
+	m.served.Store(m.servedBy(settings.Hosts, names, settings.OnDemand != nil))
+	m.leave(names)
+	return nil
+}
+
+// leave lets go of the names that are managed no longer.
+func (m *Manager) leave(names []string) {
+	kept := m.served.Load().managed
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var left []certmagic.SubjectIssuer
 	for _, name := range m.managed {
-		if !slices.Contains(names, name) {
+		if !kept[name] {
 			left = append(left, certmagic.SubjectIssuer{Subject: name})
 		}
 	}
 	m.cache.RemoveManaged(left)
-	m.hosts, m.managed = slices.Clone(settings.Hosts), names
-	m.attempts.keep(names)
-	return nil
+	for name := range kept {
+		delete(m.onDemand, name)
+	}
+	m.managed = names
+	m.attempts.keep(kept)
 }
 
 // load takes the certificates that are stored already into memory, so that the first handshake finds them, and begins to
@@ -181,20 +196,33 @@ func (m *Manager) load(names []string) {
 
 // namesToManage are the hosts that get a certificate ahead of the first handshake. Below a wildcard that has one, no name gets
 // its own. Of the local CA wildcards have none: their names get certificates one by one, since many clients refuse *.localhost.
-func (m *Manager) namesToManage(hosts []string, files *fileCertificates) []string {
+func (m *Manager) namesToManage(settings Settings, files *fileCertificates) []string {
 	var names []string
-	if m.authority != nil {
-		names = []string{"localhost", "127.0.0.1", "::1"}
+	seen := map[string]bool{routing.AnyHost: true}
+	add := func(name string) {
+		if !seen[name] {
+			names = append(names, name)
+		}
+		seen[name] = true
 	}
-	for _, host := range hosts {
+	if m.authority != nil {
+		for _, own := range []string{"localhost", "127.0.0.1", "::1"} {
+			add(own)
+		}
+	}
+	wildcards := map[string]bool{}
+	for _, host := range settings.Hosts {
+		wildcards[host] = m.wildcards && strings.HasPrefix(host, "*.")
+	}
+	for _, host := range settings.Hosts {
+		onDemand := strings.HasPrefix(host, "*.") && (m.authority != nil || settings.OnDemand != nil && !m.wildcards)
 		switch {
-		case host == "*" || files.covers(host) || slices.Contains(names, host):
-		case m.authority != nil && strings.HasPrefix(host, "*."):
-		case m.authority == nil && !m.provable(host):
+		case files.covers(host) || onDemand:
+		case host != routing.AnyHost && m.authority == nil && !m.provable(host):
 			m.log.Warn("no certificate for this host: ACME proves public names, and wildcards with tls.dns alone; give one under tls.certificates", "host", host)
-		case m.wildcards && above(host) != host && slices.Contains(hosts, above(host)):
+		case above(host) != host && wildcards[above(host)]:
 		default:
-			names = append(names, host)
+			add(host)
 		}
 	}
 	return names
@@ -210,26 +238,6 @@ func (m *Manager) provable(host string) bool {
 func above(name string) string {
 	_, parent, _ := strings.Cut(name, ".")
 	return "*." + parent
-}
-
-// decide says whether a handshake may make the local CA issue a certificate for name.
-func (m *Manager) decide(_ context.Context, name string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := slices.Contains(m.managed, name) || name == "localhost" || strings.HasSuffix(name, ".localhost")
-	if dot := strings.IndexByte(name, '.'); !known && dot > 0 {
-		known = slices.Contains(m.hosts, "*"+name[dot:])
-	}
-	switch {
-	case !known:
-		return errors.New("not a configured host")
-	case m.onDemand[name]:
-		return nil
-	case len(m.onDemand) >= m.maxOnDemand:
-		return errors.New("too many names were asked for")
-	}
-	m.onDemand[name] = true
-	return nil
 }
 
 // TLSConfig is for listeners of HTTP/1.1 and HTTP/2.
@@ -249,8 +257,13 @@ func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 			return certificate, nil
 		}
 	}
-	if m.serving != nil {
-		return m.serving.GetCertificate(hello)
+	if m.managing != nil {
+		if name := serverName(hello); !challenge && m.served.Load().wanted(name) {
+			if err := m.fetch(hello.Context(), name); err != nil {
+				return nil, err
+			}
+		}
+		return m.managing.GetCertificate(hello)
 	}
 	if files.first != nil && !challenge {
 		return files.first, nil
@@ -269,7 +282,11 @@ func (m *Manager) RootFile() string {
 // Close ends the renewals.
 func (m *Manager) Close() {
 	m.stop()
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
 	m.background.Wait()
+	m.asker.close()
 	if m.cache != nil {
 		m.cache.Stop()
 	}

@@ -35,6 +35,7 @@ type Settings struct {
 	Files       []Pair      // served for the names in them, whatever the issuer
 	HTTPPort    int         // where ACME's http-01 is answered; 0: nowhere
 	HTTPSPort   int         // where ACME's tls-alpn-01 is answered
+	OnDemand    *OnDemand   // gets certificates by ACME for hosts of "*" and *.name when a handshake asks; nil: none
 	MaxOnDemand int         // certificates that the local CA makes because a handshake asked for them; 0: 500
 }
 

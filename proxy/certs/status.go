@@ -15,17 +15,22 @@ import (
 
 // Status is what is known of the certificate for one name.
 type Status struct {
-	Name   string
-	Source Issuer
-	Issuer string    // who signed it; "" as long as there is none
-	Expiry time.Time // zero as long as there is none
+	Name     string
+	Source   Issuer
+	OnDemand bool      // a handshake asked for it
+	Issuer   string    // who signed it; "" as long as there is none
+	Expiry   time.Time // zero as long as there is none
 	// Error is why the last attempt to get or renew it failed, at the time Failed; "" when it did not. It is one line.
 	Error  string
 	Failed time.Time
 }
 
-// mostError bounds the text of a failure, which a CA writes, in bytes.
-const mostError = 500
+const (
+	// mostError bounds the text of a failure, which a CA writes, in bytes.
+	mostError = 500
+	// mostFailures bounds the names whose failures are in mind; those that a handshake asked for may be many.
+	mostFailures = 20_000
+)
 
 // attempts remembers how the last attempt for each name went. It is safe for concurrent use.
 type attempts struct {
@@ -50,7 +55,9 @@ func (a *attempts) fail(name string, err error) {
 	if a.failed == nil {
 		a.failed = map[string]failure{}
 	}
-	a.failed[name] = failure{text, time.Now()}
+	if len(a.failed) < mostFailures {
+		a.failed[name] = failure{text, time.Now()}
+	}
 }
 
 // printable leaves out what could command an operator's terminal.
@@ -73,12 +80,8 @@ func (a *attempts) last(name string) failure {
 	return a.failed[name]
 }
 
-// keep forgets the names that are not configured.
-func (a *attempts) keep(configured []string) {
-	names := make(map[string]bool, len(configured))
-	for _, name := range configured {
-		names[name] = true
-	}
+// keep forgets all names but these.
+func (a *attempts) keep(names map[string]bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for name := range a.failed {
@@ -89,12 +92,18 @@ func (a *attempts) keep(configured []string) {
 }
 
 // watched tells which of certmagic's events are looked at: others, such as that of each handshake, are not even made.
-func watched(event string) bool { return event == "cert_failed" || event == "cert_obtained" }
+func watched(event string) bool {
+	return event == "cert_obtaining" || event == "cert_failed" || event == "cert_obtained"
+}
 
-// event takes note of how an attempt ended.
-func (m *Manager) event(_ context.Context, event string, data map[string]any) error {
+// event takes note of how an attempt ended; an error stops one that is about to begin.
+func (m *Manager) event(ctx context.Context, event string, data map[string]any) error {
 	name, _ := data["identifier"].(string)
 	switch event {
+	case "cert_obtaining":
+		if renewal, _ := data["renewal"].(bool); renewal {
+			return m.mayRenew(ctx, name)
+		}
 	case "cert_obtained":
 		m.attempts.succeed(name)
 	case "cert_failed":
@@ -105,19 +114,20 @@ func (m *Manager) event(_ context.Context, event string, data map[string]any) er
 	return nil
 }
 
-// Statuses tells of the certificates of the configured names and files, sorted by name.
+// Statuses tells of the certificates of the configured names and files, and of those on demand, sorted by name.
 func (m *Manager) Statuses() []Status {
 	m.mu.Lock()
 	managed := m.managed
 	m.mu.Unlock()
+	onDemand := m.namesOnDemand()
 	files := m.files.Load()
-	statuses := make([]Status, 0, len(managed)+len(files.byName))
-	for _, name := range managed {
+	statuses := make([]Status, 0, len(managed)+len(onDemand)+len(files.byName))
+	for i, name := range slices.Concat(managed, onDemand) {
 		if files.byName[name] != nil {
 			continue // the file is what is served
 		}
 		failed := m.attempts.last(name)
-		status := Status{Name: name, Source: m.issuer, Error: failed.text, Failed: failed.when}
+		status := Status{Name: name, Source: m.issuer, OnDemand: i >= len(managed), Error: failed.text, Failed: failed.when}
 		for _, certificate := range m.cache.AllMatchingCertificates(name) {
 			status.show(certificate.Leaf)
 		}
@@ -151,11 +161,12 @@ func (m *Manager) Failures() uint64 {
 	return m.attempts.count
 }
 
-// Check is degraded while a certificate could not be got or renewed, or has expired: the names still answer with what there is.
+// Check is degraded while a certificate of a configured name could not be got or renewed, or has expired: the names still answer with what there is.
 func (m *Manager) Check(context.Context) health.Result {
 	var troubles []string
 	for _, status := range m.Statuses() {
 		switch {
+		case status.OnDemand: // whose names are not the operator's to mend
 		case status.Error != "":
 			troubles = append(troubles, status.Name+": "+status.Error)
 		case !status.Expiry.IsZero() && time.Now().After(status.Expiry):

@@ -57,6 +57,10 @@ func (c *checker) acme(settings *TLS) {
 		}
 		c.directory("tls.fallback", fallback.Directory, fallback.DirectoryCA, fallback.EAB)
 	}
+	if settings.OnDemand != nil {
+		c.onlyWithACME("tls.on_demand", settings)
+		c.onDemand(settings.OnDemand)
+	}
 	if settings.DNS != nil {
 		c.onlyWithACME("tls.dns", settings)
 		c.dnsChallenge(settings.DNS)

@@ -30,6 +30,7 @@ type TLS struct {
 	EAB            *Binding      `yaml:"eab"`              // binds the ACME account to one that the CA has already
 	Fallback       *Fallback     `yaml:"fallback"`         // an ACME server for when the first does not issue
 	DNS            *DNSChallenge `yaml:"dns"`              // proves names by dns-01; nil: by http-01 and tls-alpn-01
+	OnDemand       *OnDemand     `yaml:"on_demand"`        // certificates for names that a client asks for
 	Storage        string        `yaml:"storage"`          // folder for certificates and the local CA, or a redis:// URL
 	StorageKeyFile string        `yaml:"storage_key_file"` // file with the secret that encrypts what is stored in Redis
 	Certificates   []Certificate `yaml:"certificates"`     // served for the names in them, whatever the issuer
@@ -114,6 +115,9 @@ func (t *TLS) fillIn() {
 	t.Issuer = cmp.Or(t.Issuer, IssuerLocal)
 	if t.DNS != nil {
 		t.DNS.fillIn()
+	}
+	if t.OnDemand != nil {
+		t.OnDemand.fillIn()
 	}
 }
 
