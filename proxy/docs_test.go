@@ -24,7 +24,9 @@ func TestEveryExampleOfTheDocumentationIsValid(t *testing.T) {
 	certificate(t, folder, "wildcard", "*.example.com")
 	write(t, filepath.Join(folder, "storage_key"), strings.Repeat("x", 32))
 	write(t, filepath.Join(folder, "tsig.key"), `key "edge" { algorithm hmac-sha256; secret "c2VjcmV0"; };`)
-	write(t, filepath.Join(folder, "eab_key"), "c2VjcmV0\n")
+	for _, secret := range []string{"eab_key", "cloudflare", "aws"} {
+		write(t, filepath.Join(folder, secret), "c2VjcmV0\n")
+	}
 	replace := strings.NewReplacer("/srv/static", folder, "/run/secrets/", folder+"/", "/etc/portico/", folder+"/")
 	blocks := yamlBlock.FindAllStringSubmatch(string(content), -1)
 	if len(blocks) < 10 {

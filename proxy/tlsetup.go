@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 
+	"github.com/caddyserver/certmagic"
+
 	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/proxy/certs"
 	"github.com/portico-web/portico/proxy/certs/dns"
@@ -68,9 +70,20 @@ func dnsChallenge(configured *config.DNSChallenge) *certs.DNS {
 	if configured == nil {
 		return nil
 	}
-	return &certs.DNS{
-		Provider:  dns.NewRFC2136(configured.RFC2136.Server, configured.RFC2136.KeyFile),
-		Resolvers: configured.Resolvers, Timeout: configured.PropagationTimeout,
+	return &certs.DNS{Provider: dnsProvider(configured), Resolvers: configured.Resolvers, Timeout: configured.PropagationTimeout}
+}
+
+func dnsProvider(configured *config.DNSChallenge) certmagic.DNSProvider {
+	switch {
+	case configured.Cloudflare != nil:
+		return dns.NewCloudflare(configured.Cloudflare.Endpoint, configured.Cloudflare.TokenFile)
+	case configured.Route53 != nil:
+		return dns.NewRoute53(dns.Route53Settings{
+			Region: configured.Route53.Region, HostedZoneID: configured.Route53.HostedZoneID,
+			CredentialsFile: configured.Route53.CredentialsFile, Endpoint: configured.Route53.Endpoint,
+		})
+	default:
+		return dns.NewRFC2136(configured.RFC2136.Server, configured.RFC2136.KeyFile)
 	}
 }
 

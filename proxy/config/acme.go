@@ -16,6 +16,8 @@ import (
 // DNSChallenge says how records for ACME's dns-01 challenge get into the zones of the sites. One provider is set after Load.
 type DNSChallenge struct {
 	RFC2136            *RFC2136      `yaml:"rfc2136"`
+	Cloudflare         *Cloudflare   `yaml:"cloudflare"`
+	Route53            *Route53      `yaml:"route53"`
 	Resolvers          []string      `yaml:"resolvers"`           // HOST:PORT, asked for zones and records; none: the system's
 	PropagationTimeout time.Duration `yaml:"propagation_timeout"` // how long a record may take to be seen
 }
@@ -24,6 +26,20 @@ type DNSChallenge struct {
 type RFC2136 struct {
 	Server  string `yaml:"server"`   // HOST:PORT
 	KeyFile string `yaml:"key_file"` // with the TSIG key, as tsig-keygen writes it
+}
+
+// Cloudflare has zones that its API changes.
+type Cloudflare struct {
+	TokenFile string `yaml:"token_file"` // with an API token that may read zones and edit DNS
+	Endpoint  string `yaml:"endpoint"`   // URL of the API; "" is Cloudflare's
+}
+
+// Route53 has zones in Amazon Route 53. Without CredentialsFile credentials come from the environment or the machine's role.
+type Route53 struct {
+	Region          string `yaml:"region"`
+	HostedZoneID    string `yaml:"hosted_zone_id"`   // "" is the public zone of the name
+	CredentialsFile string `yaml:"credentials_file"` // in the form of ~/.aws/credentials
+	Endpoint        string `yaml:"endpoint"`         // URL of the API; "" is Amazon's
 }
 
 // Fallback is an ACME server that is asked when the first does not issue.
@@ -101,10 +117,25 @@ func (c *checker) binding(path string, binding *Binding) {
 }
 
 func (c *checker) dnsChallenge(challenge *DNSChallenge) {
-	if challenge.RFC2136 == nil {
-		c.doc.Faultf("tls.dns", "tls.dns names no provider: add rfc2136")
-	} else {
+	providers := 0
+	if challenge.RFC2136 != nil {
+		providers++
 		c.rfc2136(challenge.RFC2136)
+	}
+	if cloudflare := challenge.Cloudflare; cloudflare != nil {
+		providers++
+		c.credentials("tls.dns.cloudflare", "token_file", cloudflare.TokenFile, "with an API token that may read zones and edit DNS")
+		c.endpoint("tls.dns.cloudflare", cloudflare.Endpoint)
+	}
+	if route53 := challenge.Route53; route53 != nil {
+		providers++
+		if route53.CredentialsFile != "" {
+			c.secret("tls.dns.route53.credentials_file", route53.CredentialsFile)
+		}
+		c.endpoint("tls.dns.route53", route53.Endpoint)
+	}
+	if providers != 1 {
+		c.doc.Faultf("tls.dns", "tls.dns wants exactly one of rfc2136, cloudflare and route53")
 	}
 	for i, resolver := range challenge.Resolvers {
 		if !isHostPort(resolver) {
@@ -117,14 +148,25 @@ func (c *checker) rfc2136(server *RFC2136) {
 	if !isHostPort(server.Server) {
 		c.doc.Faultf("tls.dns.rfc2136", "tls.dns.rfc2136.server: %q is not the address of a name server, such as ns1.example.com:53", server.Server)
 	}
-	if server.KeyFile == "" {
-		c.doc.Faultf("tls.dns.rfc2136", "tls.dns.rfc2136 wants a key_file with the key that signs updates (tsig-keygen NAME > FILE)")
-		return
-	}
-	if content := c.secret("tls.dns.rfc2136.key_file", server.KeyFile); content != "" {
+	if content := c.credentials("tls.dns.rfc2136", "key_file", server.KeyFile, "with the key that signs updates (tsig-keygen NAME > FILE)"); content != "" {
 		if _, err := dns.ParseKey(content); err != nil {
 			c.doc.Faultf("tls.dns.rfc2136.key_file", "tls.dns.rfc2136.key_file: %s: %s", server.KeyFile, err)
 		}
+	}
+}
+
+// credentials reads the file that a provider cannot do without.
+func (c *checker) credentials(path, key, file, what string) string {
+	if file == "" {
+		c.doc.Faultf(path, "%s wants a %s %s", path, key, what)
+		return ""
+	}
+	return c.secret(path+"."+key, file)
+}
+
+func (c *checker) endpoint(path, address string) {
+	if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		c.doc.Faultf(path+".endpoint", "%s.endpoint: %q is not a URL", path, address)
 	}
 }
 
@@ -139,5 +181,8 @@ func isHostPort(address string) bool {
 }
 
 func (d *DNSChallenge) fillIn() {
+	if d.Cloudflare != nil {
+		d.Cloudflare.Endpoint = cmp.Or(d.Cloudflare.Endpoint, dns.CloudflareAPI)
+	}
 	d.PropagationTimeout = cmp.Or(d.PropagationTimeout, 2*time.Minute)
 }

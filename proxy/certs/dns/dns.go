@@ -1,6 +1,6 @@
-// Package dns writes the TXT records of ACME's dns-01 challenge (RFC 8555 section 8.4) into zones, by dynamic updates
-// (RFC 2136). A provider implements libdns's RecordAppender and RecordDeleter for TXT records, keeps other records of the
-// same name, and is safe for concurrent use.
+// Package dns writes the TXT records of ACME's dns-01 challenge (RFC 8555 section 8.4) into zones: by dynamic updates
+// (RFC 2136), by Cloudflare's API or in Amazon Route 53. Each provider implements libdns's RecordAppender and RecordDeleter
+// for TXT records, keeps other records of the same name, and is safe for concurrent use.
 package dns
 
 import (
@@ -52,3 +52,6 @@ func pieces(value string) []string {
 	}
 	return append(split, escape.Replace(value))
 }
+
+// quoted is a value as zone files write it, and APIs that follow them.
+func quoted(value string) string { return `"` + strings.Join(pieces(value), `" "`) + `"` }
