@@ -55,7 +55,8 @@ func (p *platform) banner(out io.Writer, addrs proxy.Addrs, internal net.Addr, a
 	}
 	line("metrics", "http://"+internal.String()+"/metrics")
 	line("state", p.data.path)
-	line("trust", "curl --cacert "+filepath.Join(p.data.path, "ca", "root.pem")+" "+site+"/")
+	line("trust", "portico trust --data "+p.data.path)
+	line("", "curl --cacert "+filepath.Join(p.data.path, "ca", "root.pem")+" "+site+"/")
 	if admin != nil {
 		line("administrator", admin.email)
 		if admin.password != "" {

@@ -12,6 +12,7 @@ var version = "dev"
 
 type commands struct {
 	Up      upCommand        `cmd:"" help:"Run edge, application, worker and dashboard in this process."`
+	Trust   trustCommand     `cmd:"" help:"Let this machine trust the local CA, so that browsers take https://localhost without a warning."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 
@@ -20,6 +21,7 @@ const description = `Portico runs a web product on your own server: HTTPS edge, 
 Examples:
   portico up                            https://localhost:8443, state under ./.portico
   portico up --demo                     the same, filled with a campus to look at
+  portico trust                         no more warnings at https://localhost:8443
   portico up --https 127.0.0.1:9443 --http 127.0.0.1:9080 --data /var/lib/portico
 
 Environment: PORTICO_ADMIN_EMAIL and PORTICO_ADMIN_PASSWORD choose the administrator of a new data folder;
