@@ -179,7 +179,7 @@ func (c *conn) await() bool {
 	}
 	var err error
 	switch {
-	case c.server.draining.Load():
+	case c.server.draining.Load() && !c.server.gentle.Load():
 		err = c.waitOnceMore()
 	case idling:
 		err = c.waitLong()
@@ -354,10 +354,10 @@ func (c *conn) evict() bool {
 	return true
 }
 
-// drain wakes the goroutine that waits for a request.
+// drain wakes the goroutine that waits for a request, if there is no time for one more.
 func (c *conn) drain() {
 	c.mu.Lock()
-	if c.phase == waiting {
+	if c.phase == waiting && !c.server.gentle.Load() {
 		c.woken = true
 		c.socket.Interrupt()
 	}

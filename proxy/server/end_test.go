@@ -214,6 +214,39 @@ func TestATunnelCanBeClosedFromAnywhere(t *testing.T) {
 	}
 }
 
+func TestAGentleEndLeavesIdleConnectionsOneRequest(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		stopping, gently := make(chan struct{}), make(chan struct{})
+		e := start(t, options{stopping: func() { close(stopping) }, gently: gently, handler: text("done")})
+		used, left, fresh := e.dial(secure), e.dial(secure), e.dial(secure)
+		used.send(get).expect(200, "done")
+		left.send(get).expect(200, "done")
+		e.cancel()
+		within(t, stopping, "stopping to be called")
+		address := e.plain
+		if secure {
+			address = e.secure
+		}
+		for { // it is closed soon after
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				break
+			}
+			_ = conn.Close()
+		}
+		for _, c := range []*client{used, fresh} {
+			if response := c.send(get).expect(200, "done"); !response.Close {
+				t.Error("the answer does not announce the connection's end")
+			}
+			c.ended()
+		}
+		close(gently)
+		left.ended()
+		e.stop()
+	}
+}
+
 func TestDrainingClosesIdleConnectionsAndLetsOthersFinish(t *testing.T) {
 	t.Parallel()
 	for _, secure := range []bool{false, true} {

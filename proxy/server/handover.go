@@ -13,9 +13,10 @@ import (
 
 // The names of the sockets that are handed over.
 const (
-	nameHTTP  = "http"
-	nameHTTPS = "https"
-	nameQUIC  = "quic"
+	nameHTTP     = "http"
+	nameHTTPS    = "https"
+	nameInternal = "internal"
+	nameQUIC     = "quic"
 )
 
 // mostHeader bounds the header of a handover, in bytes.
@@ -59,6 +60,9 @@ func (l *Listeners) HandOver(connection *net.UnixConn) error {
 	if l.https != nil {
 		errs = append(errs, add(nameHTTPS, l.settings.HTTPS, l.https.File))
 	}
+	if l.internal != nil {
+		errs = append(errs, add(nameInternal, l.settings.Internal, l.internal.File))
+	}
 	if l.quic != nil {
 		errs = append(errs, add(nameQUIC, l.settings.HTTPS, l.quic.File))
 	}
@@ -88,7 +92,7 @@ type Inherited struct {
 	datagrams []*net.UDPConn
 }
 
-// Inherit takes what HandOver sends. What it cannot use is closed and an error.
+// Inherit takes what HandOver sends. A socket whose name it does not know is closed; what else it cannot use is an error.
 func Inherit(connection *net.UnixConn) (*Inherited, error) {
 	var length [4]byte
 	files, err := receiveFiles(connection, length[:], 8)
@@ -132,7 +136,7 @@ func (i *Inherited) add(socket handedSocket, file *os.File) error {
 	var listener *net.TCPListener
 	var datagrams *net.UDPConn
 	switch socket.Name {
-	case nameHTTP, nameHTTPS:
+	case nameHTTP, nameHTTPS, nameInternal:
 		opened, err := net.FileListener(file)
 		if err != nil {
 			return err
@@ -153,7 +157,7 @@ func (i *Inherited) add(socket handedSocket, file *os.File) error {
 			return errors.New("it is not of UDP")
 		}
 	default:
-		return errors.New("the name is unknown")
+		return nil // of another version of this program: the descriptor is closed
 	}
 	i.sockets, i.listeners, i.datagrams = append(i.sockets, socket), append(i.listeners, listener), append(i.datagrams, datagrams)
 	return nil

@@ -155,7 +155,6 @@ func TestABadHandoverLeavesNothingOpen(t *testing.T) {
 		"too few":          {header(`{"sockets":[{"name":"http"},{"name":"https"}]}`), 1},
 		"too many":         {header(`{"sockets":[{"name":"http"}]}`), 2},
 		"far too many":     {header(`{"sockets":[{"name":"http"}]}`), 100},
-		"an unknown name":  {header(`{"sockets":[{"name":"admin"}]}`), 1},
 		"a name twice":     {header(`{"sockets":[{"name":"http"},{"name":"http"}]}`), 2},
 		"the wrong kind":   {header(`{"sockets":[{"name":"quic"}]}`), 1},
 		"another's socket": {header(`{"sockets":[{"name":"http"},{"name":"quic"}]}`), 2},
@@ -202,6 +201,38 @@ func TestABadHandoverLeavesNothingOpen(t *testing.T) {
 				t.Error("a descriptor was left open")
 			}
 		})
+	}
+}
+
+func TestASocketOfANewerVersionIsClosed(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := socketpair(t)
+	text := `{"sockets":[{"name":"to come","more":[1]}],"more":{}}`
+	raw, _ := file.SyscallConn()
+	_ = raw.Control(func(fd uintptr) {
+		_, _, err = from.WriteMsgUnix([]byte(string(binary.BigEndian.AppendUint32(nil, uint32(len(text))))+text), syscall.UnixRights(int(fd)), nil)
+	})
+	_, _ = file.Close(), listener.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited, err := server.Inherit(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inherited.Close()
+	if conn, err := net.Dial("tcp", address); err == nil {
+		_ = conn.Close()
+		t.Error("the descriptor was left open")
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *server) newHTTP3() *http3Codec {
 }
 
 func (h *http3Codec) serve(packets *net.UDPConn) error {
-	if err := h.codec.Serve(packets); err != nil && !wellEnded(err, http.ErrServerClosed, quic.ErrServerClosed) {
+	if err := h.codec.Serve(packets); err != nil && !wellEnded(err, http.ErrServerClosed, quic.ErrServerClosed, net.ErrClosed) {
 		return err
 	}
 	return nil
@@ -80,6 +80,15 @@ func (h *http3Codec) shutdown(ctx context.Context) error {
 					q.leaveIfIdleFor(farewell)
 				}
 			}
+		}
+	}
+}
+
+// closeAll closes every connection at once: clients begin another.
+func (h *http3Codec) closeAll() {
+	for _, m := range h.server.registry.all() {
+		if q, isQUIC := m.(*quicConn); isQUIC {
+			q.close()
 		}
 	}
 }

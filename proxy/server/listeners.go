@@ -21,7 +21,8 @@ import (
 // the default that stands behind it.
 type Settings struct {
 	HTTP, HTTPS string
-	HTTP3       bool // also over QUIC, on the UDP port of HTTPS
+	Internal    string // a listener that is only opened, and handed over with the others
+	HTTP3       bool   // also over QUIC, on the UDP port of HTTPS
 
 	HeaderBytes int // of a request's head; 64 KiB
 	TargetBytes int // of its target; 16 KiB
@@ -74,6 +75,7 @@ type Listeners struct {
 	relays   atomic.Pointer[[]netip.Prefix] // who sends PROXY headers
 	http     *net.TCPListener
 	https    *net.TCPListener
+	internal *net.TCPListener
 	quic     *net.UDPConn
 }
 
@@ -86,9 +88,10 @@ func Listen(settings Settings, inherited *Inherited) (*Listeners, error) {
 	defer inherited.Close()
 	var err error
 	if settings.HTTP != "" {
-		if l.http = inherited.listener(nameHTTP, settings.HTTP); l.http == nil {
-			l.http, err = listenTCP("listen.http", settings.HTTP)
-		}
+		l.http, err = listenPlain(nameHTTP, settings.HTTP, inherited)
+	}
+	if err == nil && settings.Internal != "" {
+		l.internal, err = listenPlain(nameInternal, settings.Internal, inherited)
 	}
 	if err == nil && settings.HTTPS != "" {
 		err = l.listenTLS(inherited)
@@ -98,6 +101,13 @@ func Listen(settings Settings, inherited *Inherited) (*Listeners, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+func listenPlain(name, address string, inherited *Inherited) (*net.TCPListener, error) {
+	if listener := inherited.listener(name, address); listener != nil {
+		return listener, nil
+	}
+	return listenTCP("listen."+name, address)
 }
 
 func listenTCP(setting, address string) (*net.TCPListener, error) {
@@ -163,6 +173,9 @@ func (l *Listeners) Close() {
 	if l.https != nil {
 		_ = l.https.Close()
 	}
+	if l.internal != nil {
+		_ = l.internal.Close()
+	}
 	if l.quic != nil {
 		_ = l.quic.Close()
 	}
@@ -173,6 +186,9 @@ func (l *Listeners) HTTP() *net.TCPAddr { return tcpAddr(l.http) }
 
 // HTTPS is the address of the TLS listener, or nil.
 func (l *Listeners) HTTPS() *net.TCPAddr { return tcpAddr(l.https) }
+
+// Internal is the listener of Settings.Internal, or nil; its owner may close it at any time.
+func (l *Listeners) Internal() *net.TCPListener { return l.internal }
 
 func tcpAddr(listener *net.TCPListener) *net.TCPAddr {
 	if listener == nil {

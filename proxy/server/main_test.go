@@ -68,6 +68,7 @@ type options struct {
 	refused   func(message.Stream, *http1.Error)
 	drain     time.Duration
 	stopping  func()
+	gently    chan struct{}
 	inherited *server.Inherited
 	tls       *tls.Config
 }
@@ -102,7 +103,10 @@ func start(t testing.TB, o options) *edge {
 	handlers := server.Handlers{Plain: o.handler, Secure: o.handler, Refused: o.refused, TLS: o.tls}
 	log := slog.New(slog.NewTextHandler(e.log, nil))
 	go func() {
-		e.stopped <- listeners.Serve(ctx, handlers, func() time.Duration { return o.drain }, o.stopping, log)
+		e.stopped <- listeners.Serve(ctx, handlers, func() server.Ending {
+			o.stopping()
+			return server.Ending{Gently: o.gently, Drain: func() time.Duration { return o.drain }}
+		}, log)
 	}()
 	e.stop = sync.OnceFunc(func() {
 		cancel()

@@ -124,7 +124,7 @@ func TestHTTPSWithoutTLSIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if listeners.Serve(context.Background(), server.Handlers{}, nil, nil, slog.New(slog.DiscardHandler)) == nil {
+	if listeners.Serve(context.Background(), server.Handlers{}, nil, slog.New(slog.DiscardHandler)) == nil {
 		t.Error("no error")
 	}
 }

@@ -34,6 +34,16 @@ type Handlers struct {
 	TLS     *tls.Config
 }
 
+// Ending is how serving comes to its end.
+type Ending struct {
+	// Gently is closed when there is no time left for more than the requests in flight; nil: there is none to begin with.
+	// Until then connections that are idle stay open for one request more, whose answer says that it was the last: for when
+	// another process serves the same sockets, so that nobody waits for this one's end.
+	Gently <-chan struct{}
+	// Drain is how long requests in flight may go on after that.
+	Drain func() time.Duration
+}
+
 // server is what all connections share.
 type server struct {
 	settings  Settings
@@ -45,6 +55,7 @@ type server struct {
 	base      context.Context // ends when what is left is cut off
 	registry  registry
 	draining  atomic.Bool
+	gentle    atomic.Bool // drains, but leaves idle connections their time
 	clock     clock
 	strangers strangers
 	tls       *tls.Config
@@ -55,10 +66,10 @@ type server struct {
 	endHandshakes context.CancelFunc
 }
 
-// Serve serves until ctx ends or a listener fails, then stops accepting, calls stopping, closes the connections that are
-// idle, waits up to drain for the requests in flight, and cuts off what is left. It closes the listeners, and returns when
+// Serve serves until ctx ends or a listener fails, then stops accepting, asks stopping how to end, closes the connections
+// that are idle, waits for the requests in flight, and cuts off what is left. It closes the listeners, and returns when
 // everything that it started has ended. Only a listener that failed is an error.
-func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() time.Duration, stopping func(), log *slog.Logger) error {
+func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func() Ending, log *slog.Logger) error {
 	defer l.Close()
 	if l.https != nil && handlers.TLS == nil {
 		return errors.New("listen.https: there is no configuration of TLS to serve it with")
@@ -100,16 +111,21 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, drain func() t
 	case failure = <-failures:
 	}
 	stopAccepting()
+	ending := stopping()
+	s.gentle.Store(ending.Gently != nil)
 	s.draining.Store(true) // from here on answers announce the end
-	stopping()
 	if l.http != nil {
 		_ = l.http.Close()
 	}
 	if l.https != nil {
 		_ = l.https.Close()
 	}
+	if l.quic != nil && ending.Gently != nil { // the other process gets all datagrams, also of connections that it knows nothing of
+		quic.closeAll()
+		_ = l.quic.Close()
+	}
 	tcp.Wait()
-	s.drain(drain(), quic, cutOff)
+	s.end(ending, quic, cutOff)
 	udp.Wait()
 	return failure
 }
@@ -135,35 +151,50 @@ func newServer(base context.Context, l *Listeners, handlers Handlers, log *slog.
 	return s
 }
 
-// drain lets what is in flight come to its end, for at most so long.
-func (s *server) drain(patience time.Duration, quic *http3Codec, cutOff context.CancelFunc) {
-	deadline, cancel := context.WithTimeout(s.base, patience)
-	defer cancel()
+// end lets what is in flight come to its end, and cuts off what does not.
+func (s *server) end(ending Ending, quic *http3Codec, cutOff context.CancelFunc) {
+	defer cutOff()
+	patience, cut := context.WithCancel(s.base)
+	defer cut()
+	var open sync.WaitGroup
+	open.Go(s.connections.Wait)
+	late := false // HTTP/3 was cut off
+	if quic != nil {
+		open.Go(func() { late = quic.shutdown(patience) != nil })
+	}
+	over := make(chan struct{})
+	go func() {
+		open.Wait()
+		close(over)
+	}()
+	if ending.Gently != nil {
+		s.askToLeave()
+		select {
+		case <-over:
+		case <-ending.Gently:
+		}
+		s.gentle.Store(false)
+	}
 	defer time.AfterFunc(lastCall, s.endHandshakes).Stop()
+	s.askToLeave()
+	drain := ending.Drain()
+	select {
+	case <-over:
+	case <-time.After(drain):
+		cut()
+		s.cutOff(drain)
+		cutOff()
+	}
+	<-over
+	if late {
+		s.warnCutOff("http3", drain)
+	}
+}
+
+func (s *server) askToLeave() {
 	for _, m := range s.registry.all() {
 		m.drain()
 	}
-	var draining sync.WaitGroup
-	if quic != nil {
-		draining.Go(func() {
-			if quic.shutdown(deadline) != nil {
-				s.warnCutOff("http3", patience)
-			}
-		})
-	}
-	over := make(chan struct{})
-	draining.Go(func() {
-		s.connections.Wait()
-		close(over)
-	})
-	select {
-	case <-over:
-	case <-deadline.Done():
-		s.cutOff(patience)
-		cutOff()
-	}
-	draining.Wait()
-	cutOff()
 }
 
 // cutOff closes the connections that are left.
