@@ -4,34 +4,27 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/portico-web/portico/internal/httpx"
-	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/control"
 )
 
-// serveControl serves the control socket; the function that comes back stops that and waits.
-func (p *Proxy) serveControl(ctx context.Context, cfg *config.Config) (stop func(), err error) {
-	socket, configured := strings.CutPrefix(cfg.Listen.Admin, "unix:")
-	if !configured {
-		return func() {}, nil
-	}
-	listener, err := control.Listen(ctx, socket)
-	if err != nil {
-		return nil, err
+// serveControl serves the control socket, if there is one; the function that comes back stops that and waits.
+func (p *Proxy) serveControl(ctx context.Context, socket *control.Socket) (stop func()) {
+	if socket == nil {
+		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		_ = httpx.Serve(ctx, httpx.NewServer(ctx, control.Handler(p), p.log), listener, time.Second)
+		_ = httpx.Serve(ctx, httpx.NewServer(ctx, control.Handler(p), p.log), socket, time.Second)
 	}()
 	return func() {
 		cancel()
 		<-stopped
-	}, nil
+	}
 }
 
 // Status is what the edge says of itself over the control socket.

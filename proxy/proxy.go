@@ -81,8 +81,10 @@ type Proxy struct {
 	started   atomic.Bool
 	ready     chan struct{}
 	listeners *server.Listeners
-	addrs     Addrs  // set before ready is closed
-	altSvc    string // tells clients of HTTP/3; "" where it is not spoken
+	handing   sync.Mutex  // held while another process prepares to take this one's place
+	succeeded atomic.Bool // it took it
+	addrs     Addrs       // set before ready is closed
+	altSvc    string      // tells clients of HTTP/3; "" where it is not spoken
 }
 
 // maxClients bounds how many clients the limits of this process keep in mind.
@@ -156,21 +158,28 @@ func (p *Proxy) RootCertificate() string {
 
 // Run serves until ctx ends, then drains: it stops accepting, ends event streams and upgraded connections, waits up to
 // limits.drain_timeout for other requests, and returns nil. What cannot be opened is told in one line that names it.
-func (p *Proxy) Run(ctx context.Context) error {
+//
+// With listen.handover it takes the place of an edge that serves already, without a connection being refused; and once
+// another process took its own, it lets what is in flight go on for limits.handover_timeout, and returns nil.
+func (p *Proxy) Run(ctx context.Context) (err error) {
 	if !p.started.CompareAndSwap(false, true) {
 		return errors.New("this edge ran already")
 	}
 	cfg := p.current.Load().config
-	listeners, err := server.Listen(serverSettings(cfg), nil)
+	before, inherited, err := p.askPredecessor(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		defer func() { before.Close(err) }()
+	}
+	listeners, err := server.Listen(serverSettings(cfg), inherited)
 	if err != nil {
 		return err
 	}
 	p.listeners = listeners
 	defer listeners.Close()
-	p.addrs.HTTP, p.addrs.HTTPS = listeners.HTTP(), listeners.HTTPS()
-	if cfg.Listen.HTTP3 && p.addrs.HTTPS != nil {
-		p.altSvc = fmt.Sprintf(`h3=":%d"; ma=86400`, p.addrs.HTTPS.Port)
-	}
+	p.showAddresses(cfg)
 	running, err := p.build(ctx, cfg, nil)
 	if err != nil {
 		return err
@@ -181,24 +190,46 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.closeCertificates()
-	stopInternal, err := p.serveInternal(ctx, cfg)
+	sockets, err := openSockets(ctx, cfg, before != nil)
 	if err != nil {
 		return err
 	}
+	defer sockets.close()
+	if before != nil {
+		running.awaitProbes()
+		if err := before.TakeOver(ctx); err != nil {
+			return err
+		}
+	}
+	sockets.publish(p.log)
+	terminated := ctx
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	stopInternal := p.serveInternal(ctx, listeners.Internal())
 	defer stopInternal()
-	stopControl, err := p.serveControl(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer stopControl()
-	stopWatching := p.watch(ctx)
-	defer stopWatching()
+	defer p.serveControl(ctx, sockets.admin)()
+	defer p.serveHandover(ctx, sockets.handover, leave)()
+	defer p.watch(ctx)()
 	p.options.Checks.Add("config", p.checkConfig)
 	p.showLimiter(running)
 	p.metrics.reloaded(true)
 	close(p.ready)
 	p.log.Info("edge listens", "http", addrText(p.addrs.HTTP), "https", addrText(p.addrs.HTTPS), "http3", cfg.Listen.HTTP3, "internal", addrText(p.addrs.Internal))
-	return p.serve(ctx, listeners)
+	if before != nil {
+		before.Serving()
+	}
+	return p.serve(ctx, terminated, stopInternal)
+}
+
+// showAddresses keeps where the edge listens.
+func (p *Proxy) showAddresses(cfg *config.Config) {
+	p.addrs.HTTP, p.addrs.HTTPS = p.listeners.HTTP(), p.listeners.HTTPS()
+	if internal := p.listeners.Internal(); internal != nil {
+		p.addrs.Internal, _ = internal.Addr().(*net.TCPAddr)
+	}
+	if cfg.Listen.HTTP3 && p.addrs.HTTPS != nil {
+		p.altSvc = fmt.Sprintf(`h3=":%d"; ma=86400`, p.addrs.HTTPS.Port)
+	}
 }
 
 // close closes what the last configuration opened; no reload opens more.
@@ -209,17 +240,29 @@ func (p *Proxy) close() {
 	p.current.Load().close()
 }
 
-func (p *Proxy) serve(ctx context.Context, listeners *server.Listeners) error {
+// serve serves until ctx ends, and as long after that as what is in flight may go on; less when terminated ends, too.
+func (p *Proxy) serve(ctx, terminated context.Context, stopInternal func()) error {
 	handlers := server.Handlers{Plain: p.servePlain, Secure: p.serveSecure, Refused: p.refuse}
 	if p.certs != nil {
 		handlers.TLS = p.certs.TLSConfig()
 	}
-	drain := func() time.Duration { return p.current.Load().config.Limits.DrainTimeout }
+	gently, cancel := context.WithCancel(terminated)
+	defer cancel()
 	serving, stop := p.untilDrained(ctx)
 	defer stop()
-	err := listeners.Serve(serving, handlers, drain, func() {
-		p.options.Checks.Drain()
-		p.streams.End()
+	err := p.listeners.Serve(serving, handlers, func() server.Ending {
+		ending := server.Ending{Drain: func() time.Duration { return p.current.Load().config.Limits.DrainTimeout }}
+		if !p.succeeded.Load() {
+			p.options.Checks.Drain()
+			p.streams.End()
+			return ending
+		}
+		stopInternal() // the other process answers there
+		p.log.Info("another process serves: what is in flight goes on here")
+		time.AfterFunc(p.current.Load().config.Limits.HandoverTimeout, cancel)
+		context.AfterFunc(gently, p.streams.End)
+		ending.Gently = gently.Done()
+		return ending
 	}, p.log)
 	p.inFlight.Wait()
 	if p.access != nil {
@@ -239,6 +282,10 @@ func (p *Proxy) untilDrained(ctx context.Context) (serving context.Context, stop
 		case <-serving.Done():
 			return
 		case <-ctx.Done():
+		}
+		if p.succeeded.Load() { // clients find the other process ready
+			end()
+			return
 		}
 		p.options.Checks.Drain()
 		select {
@@ -263,7 +310,7 @@ func addrText(addr *net.TCPAddr) string {
 // serverSettings is the part of the configuration that needs a restart to change.
 func serverSettings(c *config.Config) server.Settings {
 	return server.Settings{
-		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3,
+		HTTP: c.Listen.HTTP, HTTPS: c.Listen.HTTPS, HTTP3: c.Listen.HTTP3, Internal: c.Listen.Internal,
 		HeaderBytes: int(c.Limits.HeaderBytes), TargetBytes: int(c.Limits.TargetBytes), Fields: c.Limits.HeaderFields,
 		ReadHeaderTimeout: c.Limits.ReadHeaderTimeout, IdleTimeout: c.Limits.IdleTimeout,
 		Connections: c.Limits.Connections, Streams: c.Limits.Streams, HTTP2: http2Bounds(c.Limits.HTTP2),
@@ -283,16 +330,11 @@ func paceOf(c *config.Config) pace.Pace {
 	return pace.Pace{StallTimeout: c.Limits.StallTimeout, BodyRate: int(*c.Limits.BodyRate), BodyGrace: c.Limits.BodyRateGrace}
 }
 
-// serveInternal serves the internal port; the function that comes back stops that and waits.
-func (p *Proxy) serveInternal(ctx context.Context, cfg *config.Config) (stop func(), err error) {
-	if cfg.Listen.Internal == "" {
-		return func() {}, nil
+// serveInternal serves the internal port, if there is one; the function that comes back stops that and waits.
+func (p *Proxy) serveInternal(ctx context.Context, listener *net.TCPListener) (stop func()) {
+	if listener == nil {
+		return func() {}
 	}
-	listener, err := httpx.Listen("listen.internal", cfg.Listen.Internal)
-	if err != nil {
-		return nil, err
-	}
-	p.addrs.Internal, _ = listener.Addr().(*net.TCPAddr)
 	// It answers, not ready, while the edge drains: so it does not end with ctx but when Run does.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stopped := make(chan struct{})
@@ -304,7 +346,7 @@ func (p *Proxy) serveInternal(ctx context.Context, cfg *config.Config) (stop fun
 	return func() {
 		cancel()
 		<-stopped
-	}, nil
+	}
 }
 
 // checkConfig is degraded while the file on disk is not what serves.

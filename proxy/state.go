@@ -89,6 +89,13 @@ func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	return nil
 }
 
+// awaitProbes waits until the health of every target is known.
+func (s *state) awaitProbes() {
+	for _, forwarder := range s.upstream {
+		forwarder.Pool().Probed()
+	}
+}
+
 // retire closes what s has and kept does not use.
 func (s *state) retire(kept *state) {
 	for name, forwarder := range s.upstream {

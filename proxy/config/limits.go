@@ -20,6 +20,7 @@ type Limits struct {
 	StallTimeout      time.Duration `yaml:"stall_timeout"`
 	DrainDelay        time.Duration `yaml:"drain_delay"` // before draining begins; health_path says so at once
 	DrainTimeout      time.Duration `yaml:"drain_timeout"`
+	HandoverTimeout   time.Duration `yaml:"handover_timeout"` // of what is in flight once another process took this one's place
 	HTTP2             HTTP2Limits   `yaml:"http2"`
 }
 
@@ -79,6 +80,7 @@ func (c *checker) limits() {
 		{"limits.stall_timeout", limits.StallTimeout},
 		{"limits.drain_delay", limits.DrainDelay},
 		{"limits.drain_timeout", limits.DrainTimeout},
+		{"limits.handover_timeout", limits.HandoverTimeout},
 		{"limits.body_rate_grace", limits.BodyRateGrace},
 	} {
 		if key.value > 24*time.Hour {
@@ -101,5 +103,6 @@ func (l *Limits) fillIn() {
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 2*time.Minute)
 	l.StallTimeout = cmp.Or(l.StallTimeout, time.Minute)
 	l.DrainTimeout = cmp.Or(l.DrainTimeout, 30*time.Second)
+	l.HandoverTimeout = cmp.Or(l.HandoverTimeout, 5*time.Minute)
 	l.HTTP2.fillIn()
 }

@@ -16,7 +16,8 @@ type Listen struct {
 	HTTPS    string `yaml:"https"`
 	HTTP3    bool   `yaml:"http3"` // also serve HTTPS over QUIC, on the UDP port of the same number
 	Internal string `yaml:"internal"`
-	Admin    string `yaml:"admin"` // unix:/path of the control socket
+	Admin    string `yaml:"admin"`    // unix:/path of the control socket
+	Handover string `yaml:"handover"` // unix:/path where a process that is to take this one's place asks for its sockets
 
 	ProxyProtocol Relays `yaml:"proxy_protocol"`
 	HealthPath    string `yaml:"health_path"` // where a load balancer asks whether to send requests; "" for nowhere
@@ -56,8 +57,13 @@ func (c *checker) listen() {
 	if listen.HTTP3 && listen.HTTPS == "" {
 		c.doc.Faultf("listen.http3", "listen.http3 needs listen.https")
 	}
-	if socket, isUnix := strings.CutPrefix(listen.Admin, "unix:"); listen.Admin != "" && (!isUnix || !strings.HasPrefix(socket, "/")) {
-		c.doc.Faultf("listen.admin", "listen.admin: %q is not a socket such as unix:/run/portico/admin.sock", listen.Admin)
+	for _, key := range []struct{ path, socket string }{{"admin", listen.Admin}, {"handover", listen.Handover}} {
+		if path, isUnix := strings.CutPrefix(key.socket, "unix:"); key.socket != "" && (!isUnix || !strings.HasPrefix(path, "/")) {
+			c.doc.Faultf("listen."+key.path, "listen.%s: %q is not a socket such as unix:/run/portico/%[1]s.sock", key.path, key.socket)
+		}
+	}
+	if listen.Handover != "" && listen.Handover == listen.Admin {
+		c.doc.Faultf("listen.handover", "listen.handover: %q is listen.admin's: give it a path of its own", listen.Handover)
 	}
 	if listen.ProxyProtocol.all() {
 		c.doc.Faultf("listen.proxy_protocol", "listen.proxy_protocol stands for the addresses in trusted_proxies, which names none: name the load balancer's there, or here as in [10.0.0.0/8]")

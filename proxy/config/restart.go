@@ -17,6 +17,7 @@ func NeedsRestart(current, next *Config) error {
 		{"listen.http3", current.Listen.HTTP3, next.Listen.HTTP3},
 		{"listen.internal", current.Listen.Internal, next.Listen.Internal},
 		{"listen.admin", current.Listen.Admin, next.Listen.Admin},
+		{"listen.handover", current.Listen.Handover, next.Listen.Handover},
 		{"tls.issuer", current.TLS.Issuer, next.TLS.Issuer},
 		{"tls.email", current.TLS.Email, next.TLS.Email},
 		{"tls.directory", current.TLS.Directory, next.TLS.Directory},

@@ -7,11 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/portico-web/portico/internal/httpx"
@@ -60,34 +57,6 @@ func Handler(edge Edge) http.Handler {
 		httpx.WriteJSON(w, http.StatusOK, edge.Status())
 	})
 	return mux
-}
-
-// Listen opens the socket at path. A socket that a killed process left behind is replaced; one that answers is not.
-func Listen(ctx context.Context, path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("listen.admin: %w", err)
-	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode().Type() != fs.ModeSocket {
-			return nil, fmt.Errorf("listen.admin: %s exists and is not a socket: choose another path", path)
-		}
-		var dialer net.Dialer
-		if connection, err := dialer.DialContext(ctx, "unix", path); err == nil {
-			_ = connection.Close()
-			return nil, fmt.Errorf("listen.admin: another process answers on %s: stop it or choose another path", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen.admin: %w", err)
-		}
-	}
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen.admin: cannot listen on %s (%w): correct the folder's rights or choose another path", path, errors.Unwrap(err))
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	return listener, nil
 }
 
 // Call sends a command to the edge behind the socket at path and decodes its answer into status.

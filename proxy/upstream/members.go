@@ -89,7 +89,9 @@ func (p *Pool) known() (targets []*Target) {
 // attend begins to probe a target, when the settings say so.
 func (p *Pool) attend(ctx context.Context, target *Target) {
 	ctx, target.forget = context.WithCancel(ctx)
-	if p.settings.Health != nil {
-		p.tasks.Go(func() { p.probe(ctx, target) })
+	if p.settings.Health == nil {
+		close(target.probed)
+		return
 	}
+	p.tasks.Go(func() { p.probe(ctx, target) })
 }

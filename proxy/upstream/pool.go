@@ -104,6 +104,13 @@ func (p *Pool) Close() {
 	}
 }
 
+// Probed waits until each target that there is was asked once whether it is healthy, or the pool was closed.
+func (p *Pool) Probed() {
+	for _, target := range p.Targets() {
+		<-target.probed
+	}
+}
+
 // Settings is what the pool was made of.
 func (p *Pool) Settings() Settings { return p.settings }
 

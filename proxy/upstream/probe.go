@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,6 +15,8 @@ const timeoutsToFail = 2
 
 // probe asks target whether it is healthy until ctx ends, the first time at once.
 func (p *Pool) probe(ctx context.Context, target *Target) {
+	once := sync.OnceFunc(func() { close(target.probed) })
+	defer once()
 	ticker := time.NewTicker(p.settings.Health.Interval)
 	defer ticker.Stop()
 	url, client := prober(target, p.settings.Health)
@@ -29,6 +32,7 @@ func (p *Pool) probe(ctx context.Context, target *Target) {
 			timeouts = 0
 		}
 		p.note(target, err, timeouts)
+		once()
 		select {
 		case <-ctx.Done():
 			return

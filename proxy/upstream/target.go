@@ -21,6 +21,7 @@ type Target struct {
 	avoidUntil atomic.Int64 // Unix nanoseconds
 	active     atomic.Int64
 	forget     context.CancelFunc // ends the probes; set by the Pool
+	probed     chan struct{}      // closed once the first of them has a result, or there are none
 
 	config        *tls.Config // nil without TLS
 	upgradeConfig *tls.Config
@@ -31,7 +32,7 @@ type Target struct {
 
 func (p *Pool) newTarget(address Address, at endpoint) *Target {
 	t := &Target{
-		Address: address, at: at, id: hashOf(at.address), mark: p.settings.Sticky.mark(p.settings.Name, at), writeTimeout: p.ResponseTimeout(),
+		probed: make(chan struct{}), Address: address, at: at, id: hashOf(at.address), mark: p.settings.Sticky.mark(p.settings.Name, at), writeTimeout: p.ResponseTimeout(),
 	}
 	t.config, t.upgradeConfig = configs(address)
 	t.http2.init(t)
