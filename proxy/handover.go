@@ -142,7 +142,7 @@ func (p *Proxy) handOver(ctx context.Context, connection *net.UnixConn) bool {
 		return false
 	}
 	defer p.handing.Unlock()
-	if p.succeeded.Load() {
+	if p.hasSuccessor() {
 		successor.Refuse("another process has just taken its place")
 		return false
 	}
@@ -163,6 +163,20 @@ func (p *Proxy) handOver(ctx context.Context, connection *net.UnixConn) bool {
 		log.Warn("this process keeps its place, the other one does not take it", "reason", err)
 		return false
 	}
-	p.succeeded.Store(true)
+	taker := successor.Process()
+	p.successor = &taker
+	close(p.succeeded)
+	if p.options.Succeeded != nil {
+		p.options.Succeeded(taker.PID)
+	}
 	return true
+}
+
+func (p *Proxy) hasSuccessor() bool {
+	select {
+	case <-p.succeeded:
+		return true
+	default:
+		return false
+	}
 }

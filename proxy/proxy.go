@@ -30,6 +30,7 @@ import (
 	"github.com/portico-web/portico/proxy/compress"
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/handover"
 	"github.com/portico-web/portico/proxy/http2"
 	"github.com/portico-web/portico/proxy/pace"
 	"github.com/portico-web/portico/proxy/server"
@@ -55,6 +56,11 @@ type Options struct {
 
 	// Version stands in portico_build_info of a registry of the edge's own.
 	Version string
+
+	// Start starts another process of the program, which is to take this one's place; nil: listen.handover is refused.
+	Start func() (*Started, error)
+	// Succeeded, if it is not nil, is called when another process has taken this one's place, before Run returns.
+	Succeeded func(pid int)
 }
 
 // Addrs is where a running edge listens; nil where it does not.
@@ -81,10 +87,12 @@ type Proxy struct {
 	started   atomic.Bool
 	ready     chan struct{}
 	listeners *server.Listeners
-	handing   sync.Mutex  // held while another process prepares to take this one's place
-	succeeded atomic.Bool // it took it
-	addrs     Addrs       // set before ready is closed
-	altSvc    string      // tells clients of HTTP/3; "" where it is not spoken
+	handing   sync.Mutex        // held while another process prepares to take this one's place
+	upgrading sync.Mutex        // held while one that this one started does
+	successor *handover.Process // who took it; set before succeeded is closed
+	succeeded chan struct{}
+	addrs     Addrs  // set before ready is closed
+	altSvc    string // tells clients of HTTP/3; "" where it is not spoken
 }
 
 // maxClients bounds how many clients the limits of this process keep in mind.
@@ -105,13 +113,16 @@ func New(cfg *config.Config, options Options) (*Proxy, error) {
 	if options.Lookup == nil {
 		options.Lookup = os.LookupEnv
 	}
+	if cfg.Listen.Handover != "" && options.Start == nil {
+		return nil, errors.New("listen.handover: this program cannot be replaced while it runs: remove the key")
+	}
 	p := &Proxy{
 		options: options,
 		log:     options.Log,
 		local:   ratelimit.NewLocal(maxClients, time.Now),
 		gzip:    compress.New(),
 		access:  logging.NewLines(options.Log, "request"),
-		ready:   make(chan struct{}),
+		ready:   make(chan struct{}), succeeded: make(chan struct{}),
 
 		stickyKey: rand.Text(),
 	}
@@ -252,7 +263,7 @@ func (p *Proxy) serve(ctx, terminated context.Context, stopInternal func()) erro
 	defer stop()
 	err := p.listeners.Serve(serving, handlers, func() server.Ending {
 		ending := server.Ending{Drain: func() time.Duration { return p.current.Load().config.Limits.DrainTimeout }}
-		if !p.succeeded.Load() {
+		if !p.hasSuccessor() {
 			p.options.Checks.Drain()
 			p.streams.End()
 			return ending
@@ -283,7 +294,7 @@ func (p *Proxy) untilDrained(ctx context.Context) (serving context.Context, stop
 			return
 		case <-ctx.Done():
 		}
-		if p.succeeded.Load() { // clients find the other process ready
+		if p.hasSuccessor() { // clients find the other process ready
 			end()
 			return
 		}

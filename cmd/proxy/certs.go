@@ -29,8 +29,8 @@ func (certsCommand) Help() string {
 
 // Run prints what a running edge says of its certificates.
 func (c certsCommand) Run(ctx context.Context) error {
-	status, err := c.call(ctx, http.MethodGet, "/status")
-	if err != nil {
+	var status control.Status
+	if err := c.call(ctx, http.MethodGet, "/status", &status); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/portico-web/portico/internal/health"
 	"github.com/portico-web/portico/internal/logging"
+	"github.com/portico-web/portico/internal/systemd"
 	"github.com/portico-web/portico/proxy"
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/control"
@@ -34,6 +37,13 @@ type runCommand struct {
 }
 
 func (c runCommand) Run(ctx context.Context) error {
+	report := reportToPredecessor()
+	err := c.run(ctx)
+	report(err)
+	return err
+}
+
+func (c runCommand) run(ctx context.Context) error {
 	log, err := logging.New(os.Stderr, c.LogLevel, c.LogFormat)
 	if err != nil {
 		return err
@@ -44,24 +54,54 @@ func (c runCommand) Run(ctx context.Context) error {
 	}
 	edge, err := proxy.New(cfg, proxy.Options{
 		Log: log, DataDir: c.Data, ConfigPath: c.Config, Lookup: os.LookupEnv, Version: version,
+		Start: startSuccessor, Succeeded: func(pid int) { tell(log, systemd.MainPID(pid)) },
 	})
 	if err != nil {
 		return err
 	}
-	reloads := make(chan os.Signal, 1)
+	defer handleSignals(ctx, edge, log)()
+	return edge.Run(ctx)
+}
+
+// handleSignals reloads on SIGHUP, upgrades on SIGUSR2, and tells systemd what the edge does, until ctx ends or the function
+// that comes back is called, which waits.
+func handleSignals(ctx context.Context, edge *proxy.Proxy, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	reloads, upgrades := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
-	defer signal.Stop(reloads)
-	go func() {
+	notifyUpgrades(upgrades)
+	var handling sync.WaitGroup
+	handling.Go(func() {
+		ready := edge.Ready()
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-ready:
+				ready = nil
+				tell(log, systemd.Ready())
 			case <-reloads:
+				tell(log, systemd.Reloading())
 				_ = edge.Reload(ctx) // it logs why a file is refused
+				tell(log, systemd.Ready())
+			case <-upgrades:
+				_, _ = edge.Upgrade(ctx) // likewise
 			}
 		}
-	}()
-	return edge.Run(ctx)
+	})
+	return func() {
+		signal.Stop(reloads)
+		signal.Stop(upgrades)
+		cancel()
+		handling.Wait()
+	}
+}
+
+// tell logs that systemd could not be told something.
+func tell(log *slog.Logger, err error) {
+	if err != nil {
+		log.Warn("systemd cannot be told what this process does", "error", err)
+	}
 }
 
 type validateCommand struct{ configFlag }
@@ -85,25 +125,24 @@ type adminFlag struct {
 	Socket string `placeholder:"PATH" help:"The control socket (default: listen.admin of the configuration)."`
 }
 
-func (a adminFlag) call(ctx context.Context, method, command string) (control.Status, error) {
-	var status control.Status
+func (a adminFlag) call(ctx context.Context, method, command string, answer any) error {
 	if a.Socket == "" {
 		cfg, err := a.load()
 		if err != nil {
-			return status, err
+			return err
 		}
 		if a.Socket = strings.TrimPrefix(cfg.Listen.Admin, "unix:"); a.Socket == "" {
-			return status, errors.New(a.Config + " names no control socket: add listen.admin (unix:/run/portico/admin.sock), or use --socket")
+			return errors.New(a.Config + " names no control socket: add listen.admin (unix:/run/portico/admin.sock), or use --socket")
 		}
 	}
-	err := control.Call(ctx, a.Socket, method, command, &status)
-	return status, err
+	return control.Call(ctx, a.Socket, method, command, answer)
 }
 
 type reloadCommand struct{ adminFlag }
 
 func (c reloadCommand) Run(ctx context.Context) error {
-	_, err := c.call(ctx, http.MethodPost, "/reload")
+	var status control.Status
+	err := c.call(ctx, http.MethodPost, "/reload", &status)
 	if err == nil {
 		fmt.Println("reloaded")
 	}
@@ -113,8 +152,8 @@ func (c reloadCommand) Run(ctx context.Context) error {
 type statusCommand struct{ adminFlag }
 
 func (c statusCommand) Run(ctx context.Context) error {
-	status, err := c.call(ctx, http.MethodGet, "/status")
-	if err != nil {
+	var status control.Status
+	if err := c.call(ctx, http.MethodGet, "/status", &status); err != nil {
 		return err
 	}
 	encoder := json.NewEncoder(os.Stdout)

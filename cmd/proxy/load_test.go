@@ -18,12 +18,23 @@ import (
 	"time"
 )
 
-// newUpstream is a target for the load: /echo answers with what it gets, /slow after a while, /events sends a line for
-// each that the client asks for by a request to /next, and an upgraded connection is echoed.
-func newUpstream(t *testing.T) (address string) {
+// upstream is a target for the load: /echo answers with what it gets, /slow after a while, /gate when it is opened, /events
+// sends a line for each request to /next, and an upgraded connection is echoed.
+type upstream struct {
+	address string
+	gate    chan struct{} // closed, it lets requests through
+}
+
+func newUpstream(t *testing.T) *upstream {
 	t.Helper()
-	next := make(chan struct{})
+	gate, next := make(chan struct{}), make(chan struct{})
 	mux := http.NewServeMux()
+	mux.HandleFunc("/gate", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-gate:
+		case <-r.Context().Done():
+		}
+	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		content, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -67,7 +78,7 @@ func newUpstream(t *testing.T) (address string) {
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://")
+	return &upstream{strings.TrimPrefix(server.URL, "http://"), gate}
 }
 
 // load is clients that ask all the time, and count what fails. None of them tries twice.

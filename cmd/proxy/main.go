@@ -11,9 +11,10 @@ import (
 var version = "dev"
 
 type commands struct {
-	Run         runCommand         `cmd:"" help:"Serve until SIGTERM. SIGHUP, and saving the file, reload the configuration."`
+	Run         runCommand         `cmd:"" help:"Serve until SIGTERM. SIGHUP, and saving the file, reload the configuration; SIGUSR2 upgrades."`
 	Validate    validateCommand    `cmd:"" help:"Check a configuration and exit: every fault with line, column and what was probably meant."`
 	Reload      reloadCommand      `cmd:"" help:"Let a running edge reload its configuration, and tell whether it took it over."`
+	Upgrade     upgradeCommand     `cmd:"" help:"Let a running edge start its program anew, which takes over without refusing a connection (needs listen.handover)."`
 	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself, as JSON."`
 	Certs       certsCommand       `cmd:"" help:"List the certificates of a running edge: names, issuers, expiry and the last error."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running edge whether it is ready; exit 1 if not."`
@@ -26,6 +27,7 @@ Examples:
   proxy validate --config proxy.yaml
   proxy run --config proxy.yaml
   proxy reload --config proxy.yaml       (with listen.admin in the file; else: kill -HUP PID)
+  proxy upgrade --config proxy.yaml      (after a new version was installed; with listen.handover in the file)
   proxy healthcheck --url http://127.0.0.1:9090/readyz
 
 A minimal proxy.yaml for this machine, with certificates of a CA of its own (curl --cacert .portico/ca/root.pem):

@@ -33,9 +33,16 @@ type Status struct {
 	Refused      string        `json:"refused,omitempty"` // why the configuration on disk does not serve
 }
 
+// Upgraded is the process that took an edge's place.
+type Upgraded struct {
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+}
+
 // Edge is what can be controlled.
 type Edge interface {
 	Reload(ctx context.Context) error
+	Upgrade(ctx context.Context) (Upgraded, error)
 	Status() Status
 }
 
@@ -43,7 +50,7 @@ type failure struct {
 	Detail string `json:"detail"`
 }
 
-// Handler answers GET /status and POST /reload.
+// Handler answers GET /status, POST /reload and POST /upgrade.
 func Handler(edge Edge) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
@@ -56,11 +63,19 @@ func Handler(edge Edge) http.Handler {
 		}
 		httpx.WriteJSON(w, http.StatusOK, edge.Status())
 	})
+	mux.HandleFunc("POST /upgrade", func(w http.ResponseWriter, r *http.Request) {
+		upgraded, err := edge.Upgrade(r.Context())
+		if err != nil {
+			httpx.WriteJSON(w, http.StatusUnprocessableEntity, failure{err.Error()})
+			return
+		}
+		httpx.WriteJSON(w, http.StatusOK, upgraded)
+	})
 	return mux
 }
 
-// Call sends a command to the edge behind the socket at path and decodes its answer into status.
-func Call(ctx context.Context, path, method, command string, status *Status) error {
+// Call sends a command to the edge behind the socket at path and decodes its answer.
+func Call(ctx context.Context, path, method, command string, answer any) error {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -82,5 +97,5 @@ func Call(ctx context.Context, path, method, command string, status *Status) err
 		_ = json.NewDecoder(response.Body).Decode(&refused)
 		return errors.New(strings.TrimSpace(refused.Detail))
 	}
-	return json.NewDecoder(response.Body).Decode(status)
+	return json.NewDecoder(response.Body).Decode(answer)
 }

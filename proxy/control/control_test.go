@@ -17,7 +17,10 @@ import (
 type edge struct{ refuses error }
 
 func (e edge) Reload(context.Context) error { return e.refuses }
-func (e edge) Status() control.Status       { return control.Status{Hosts: []string{"example.com"}} }
+func (e edge) Upgrade(context.Context) (control.Upgraded, error) {
+	return control.Upgraded{PID: 7, Version: "2"}, e.refuses
+}
+func (e edge) Status() control.Status { return control.Status{Hosts: []string{"example.com"}} }
 
 func listen(t *testing.T, e edge) (socket string) {
 	t.Helper()
@@ -55,6 +58,10 @@ func TestCommandsReachTheEdge(t *testing.T) {
 	if err := control.Call(t.Context(), socket, http.MethodPost, "/reload", &status); err != nil || len(status.Hosts) != 1 {
 		t.Errorf("%+v, %v", status, err)
 	}
+	var upgraded control.Upgraded
+	if err := control.Call(t.Context(), socket, http.MethodPost, "/upgrade", &upgraded); err != nil || upgraded != (control.Upgraded{PID: 7, Version: "2"}) {
+		t.Errorf("%+v, %v", upgraded, err)
+	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
@@ -66,9 +73,11 @@ func TestCommandsReachTheEdge(t *testing.T) {
 func TestARefusalComesBack(t *testing.T) {
 	t.Parallel()
 	socket := listen(t, edge{refuses: errors.New("proxy.yaml:1:1: no")})
-	err := control.Call(t.Context(), socket, http.MethodPost, "/reload", &control.Status{})
-	if err == nil || err.Error() != "proxy.yaml:1:1: no" {
-		t.Error(err)
+	for _, command := range []string{"/reload", "/upgrade"} {
+		err := control.Call(t.Context(), socket, http.MethodPost, command, &control.Status{})
+		if err == nil || err.Error() != "proxy.yaml:1:1: no" {
+			t.Error(err)
+		}
 	}
 }
 
