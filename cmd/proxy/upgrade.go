@@ -35,6 +35,9 @@ const (
 
 // startSuccessor starts the program anew, as it is installed now, with the arguments and the environment of this process.
 func startSuccessor() (*proxy.Started, error) {
+	if os.Getpid() == 1 {
+		return nil, errors.New("this edge is the first process of a container, which ends with it: start another container that shares the folder of listen.handover")
+	}
 	// By the name it was called by, since the file that this process was made of may be gone or be an old version's.
 	path, err := exec.LookPath(os.Args[0])
 	if err != nil {
