@@ -19,7 +19,7 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 	defer socket.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
 	for want, say := range map[string]func() error{
-		"READY=1": systemd.Ready,
+		"READY=1":    systemd.Ready,
 		"MAINPID=42": func() error { return systemd.MainPID(42) },
 		"RELOADING=1\nMONOTONIC_USEC=[0-9]{4}[0-9]*": systemd.Reloading,
 	} {
