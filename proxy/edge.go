@@ -123,14 +123,14 @@ func refuseLargerThan(most int64) policy {
 func (x *exchange) act() {
 	head := x.Head()
 	head.DeleteFunc(x.withheld)
-	if !x.route.Compress {
+	if len(x.route.codings) == 0 {
 		x.route.requestEdits.apply(&head.Fields)
 		x.route.act(x)
 		return
 	}
-	compressed := x.proxy.gzip.Wrap(x, head)
-	defer compressed.Release()
-	x.out = compressed
+	x.compressed = x.proxy.compress.Wrap(x, head, x.route.codings)
+	defer x.compressed.Release()
+	x.out = &x.compressed
 	x.route.requestEdits.apply(&head.Fields)
 	x.route.act(x)
 }

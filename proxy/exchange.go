@@ -9,6 +9,7 @@ import (
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/internal/telemetry"
+	"github.com/portico-web/portico/proxy/compress"
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/guard"
 	"github.com/portico-web/portico/proxy/message"
@@ -38,9 +39,10 @@ type exchange struct {
 	limit       *limit // what the request was counted against; nil for nothing
 	limited     ratelimit.Result
 
-	out     message.Responder // the exchange itself, or what compresses on the way to it
-	content content           // of the request
-	sent    forward.Exchange
+	out        message.Responder // the exchange itself, or what compresses on the way to it
+	compressed compress.Responder
+	content    content // of the request
+	sent       forward.Exchange
 
 	refusal string // why the request could not be taken in; "" when it could
 	status  int    // of the answer; 0: nothing final was said

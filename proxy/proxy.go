@@ -73,7 +73,7 @@ type Proxy struct {
 	metrics   *metrics
 	local     *ratelimit.Local
 	access    *logging.Lines // nil: none are wanted
-	gzip      *compress.Compressor
+	compress  *compress.Compressor
 	streams   forward.Streams
 	stickyKey string // of upstreams whose sticky names no secret_file
 	exchanges sync.Pool
@@ -117,12 +117,12 @@ func New(cfg *config.Config, options Options) (*Proxy, error) {
 		return nil, errors.New("listen.handover: this program cannot be replaced while it runs: remove the key")
 	}
 	p := &Proxy{
-		options: options,
-		log:     options.Log,
-		local:   ratelimit.NewLocal(maxClients, time.Now),
-		gzip:    compress.New(),
-		access:  logging.NewLines(options.Log, "request"),
-		ready:   make(chan struct{}), succeeded: make(chan struct{}),
+		options:  options,
+		log:      options.Log,
+		local:    ratelimit.NewLocal(maxClients, time.Now),
+		compress: compress.New(),
+		access:   logging.NewLines(options.Log, "request"),
+		ready:    make(chan struct{}), succeeded: make(chan struct{}),
 
 		stickyKey: rand.Text(),
 	}

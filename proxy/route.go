@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"github.com/portico-web/portico/proxy/compress"
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/files"
 )
@@ -16,6 +17,7 @@ type route struct {
 	mostContent  int64 // of a request, in bytes; 0: no limit
 	requestEdits *fieldEdits
 	answerFields *answerFields
+	codings      []compress.Coding // to compress answers with; none: they pass as they are
 }
 
 // policy decides over a request before its route acts. One that does not let it pass has answered it.
@@ -29,6 +31,7 @@ func (p *Proxy) newRoute(s *state, site *config.Site, configured config.Route, f
 		mostContent:  int64(*configured.BodyBytes),
 		requestEdits: newFieldEdits(site.RequestHeaders, configured.RequestHeaders),
 		answerFields: fields,
+		codings:      compress.Codings(configured.Compress),
 	}
 	made.policies = p.policies(s, made)
 	made.act = p.action(s, made)

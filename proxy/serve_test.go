@@ -207,7 +207,7 @@ func TestCompressionIsForThoseWhoAccept(t *testing.T) {
 	for url, c := range map[string]struct {
 		header http.Header
 		coding string
-	}{"https://localhost/zip/": {accept, "gzip"}, "https://localhost/zip/x": {nil, ""}, "https://localhost/": {accept, ""}} {
+	}{"https://localhost/zip/": {accept, "br"}, "https://localhost/zip/x": {nil, ""}, "https://localhost/": {accept, ""}} {
 		got := do(t, e.client(true), http.MethodGet, url, c.header, "")
 		if got.Header.Get("Content-Encoding") != c.coding || (len(got.body) == 12000) != (c.coding == "") {
 			t.Errorf("%s: %q, %d bytes", url, got.Header.Get("Content-Encoding"), len(got.body))

@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/andybalholm/brotli"
 	"github.com/coder/websocket"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 func TestWebSocketsPass(t *testing.T) {
@@ -90,7 +93,7 @@ func TestEventsPassOneByOneAndEndWithTheEdge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			request.Header.Set("Accept-Encoding", "gzip")
+			request.Header.Set("Accept-Encoding", "gzip, deflate, br, zstd")
 			response, err := e.client(http2).Do(request) // comes back: the head is not held up
 			if err != nil {
 				t.Fatal(err)
@@ -125,21 +128,52 @@ func TestUncompressedAndCompressedStreamsAreFlushed(t *testing.T) {
 	})
 	e := start(t, site(app, "      - {path: /, upstream: app}\n      - {path: /zip/, upstream: app, compress: true}"))
 	client := e.client(true)
-	client.Transport.(*http.Transport).DisableCompression = false
-	for _, path := range []string{"/", "/zip/"} {
-		response, err := client.Get("https://localhost" + path)
+	for path, coding := range map[string]string{"/": "", "/zip/gzip": "gzip", "/zip/br": "br", "/zip/zstd": "zstd"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		first := make([]byte, 11)
-		if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != `{"first":1}` {
+		request.Header.Set("Accept-Encoding", coding)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.Header.Get("Content-Encoding") != coding {
+			t.Errorf("%s: %v", path, response.Header)
+		}
+		content, first := decoded(t, response), make([]byte, 11)
+		if _, err := io.ReadFull(content, first); err != nil || string(first) != `{"first":1}` {
 			t.Errorf("%s: %q, %v", path, first, err)
 		}
 		proceed <- struct{}{}
-		if rest, err := io.ReadAll(response.Body); err != nil || string(rest) != `{"second":2}` {
+		if rest, err := io.ReadAll(content); err != nil || string(rest) != `{"second":2}` {
 			t.Errorf("%s: %q, %v", path, rest, err)
 		}
 		_ = response.Body.Close()
+	}
+}
+
+// decoded is an answer's content without its coding.
+func decoded(t *testing.T, response *http.Response) io.Reader {
+	t.Helper()
+	switch response.Header.Get("Content-Encoding") {
+	case "gzip":
+		reader, err := gzip.NewReader(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reader
+	case "br":
+		return brotli.NewReader(response.Body)
+	case "zstd":
+		reader, err := zstd.NewReader(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(reader.Close)
+		return reader
+	default:
+		return response.Body
 	}
 }
 

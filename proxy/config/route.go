@@ -25,7 +25,7 @@ type Route struct {
 	RedirectSlash bool      `yaml:"redirect_slash"`
 	StripPrefix   bool      `yaml:"strip_prefix"`
 	RateLimit     string    `yaml:"rate_limit"`
-	Compress      bool      `yaml:"compress"`
+	Compress      Compress  `yaml:"compress"`
 
 	EncodedSlash     string `yaml:"encoded_slash"`     // pass or refuse %2F in paths
 	UnderscoreFields bool   `yaml:"underscore_fields"` // let fields with an underscore in their name through
@@ -63,6 +63,7 @@ func (c *checker) route(path string, route *Route) {
 	}
 	c.responseHeaders(path+".response_headers", route.ResponseHeaders)
 	c.cacheControl(path, route)
+	c.compress(path+".compress", route.Compress)
 	if route.RedirectSlash && (!strings.HasSuffix(route.Path, "/") || route.Path == "/") {
 		c.doc.Faultf(path+".redirect_slash", "%s.redirect_slash needs a path that ends with a slash, such as /flower/", path)
 	}
