@@ -27,9 +27,9 @@ type Listen struct {
 // trusted_proxies.
 type Relays []Prefix
 
-// UnmarshalShorthand reads true or false.
-func (r *Relays) UnmarshalShorthand(word string) error {
-	switch word {
+// UnmarshalText reads true or false.
+func (r *Relays) UnmarshalText(text []byte) error {
+	switch word := string(text); word {
 	case "true":
 		*r = Relays{{}} // until fillIn knows them
 	case "false", "":

@@ -27,8 +27,8 @@ type Route struct {
 	RateLimit     string    `yaml:"rate_limit"`
 	Compress      Compress  `yaml:"compress"`
 
-	EncodedSlash     string `yaml:"encoded_slash"`     // pass or refuse %2F in paths
-	UnderscoreFields bool   `yaml:"underscore_fields"` // let fields with an underscore in their name through
+	EncodedSlash     string `yaml:"encoded_slash" choice:"pass refuse"` // pass or refuse %2F in paths
+	UnderscoreFields bool   `yaml:"underscore_fields"`                  // let fields with an underscore in their name through
 
 	BodyBytes       *Size      `yaml:"body_bytes"`       // in the place of limits.body_bytes; 0: no limit. Set after Load
 	RequestHeaders  FieldEdits `yaml:"request_headers"`  // after the site's
@@ -47,7 +47,6 @@ func (c *checker) route(path string, route *Route) {
 		route.Path = clean
 	}
 	c.action(path, route)
-	c.oneOf(path+".encoded_slash", route.EncodedSlash, EncodedSlashPass, EncodedSlashRefuse)
 	if route.RateLimit != "" {
 		if _, ok := c.config.RateLimits[route.RateLimit]; !ok {
 			c.doc.Faultf(path+".rate_limit", "%s.rate_limit: no rate limit is named %q%s", path, route.RateLimit,

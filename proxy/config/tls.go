@@ -23,17 +23,17 @@ const (
 
 // TLS says where certificates come from.
 type TLS struct {
-	Issuer         string        `yaml:"issuer"`           // local, acme or files
-	Email          string        `yaml:"email"`            // the ACME account's
-	Directory      string        `yaml:"directory"`        // URL of the ACME server; "" is Let's Encrypt
-	DirectoryCA    string        `yaml:"directory_ca"`     // PEM file of roots by which that server is believed; "" is the system's
-	EAB            *Binding      `yaml:"eab"`              // binds the ACME account to one that the CA has already
-	Fallback       *Fallback     `yaml:"fallback"`         // an ACME server for when the first does not issue
-	DNS            *DNSChallenge `yaml:"dns"`              // proves names by dns-01; nil: by http-01 and tls-alpn-01
-	OnDemand       *OnDemand     `yaml:"on_demand"`        // certificates for names that a client asks for
-	Storage        string        `yaml:"storage"`          // folder for certificates and the local CA, or a redis:// URL
-	StorageKeyFile string        `yaml:"storage_key_file"` // file with the secret that encrypts what is stored in Redis
-	Certificates   []Certificate `yaml:"certificates"`     // served for the names in them, whatever the issuer
+	Issuer         string        `yaml:"issuer" choice:"local acme files"` // local, acme or files
+	Email          string        `yaml:"email"`                            // the ACME account's
+	Directory      string        `yaml:"directory"`                        // URL of the ACME server; "" is Let's Encrypt
+	DirectoryCA    string        `yaml:"directory_ca"`                     // PEM file of roots by which that server is believed; "" is the system's
+	EAB            *Binding      `yaml:"eab"`                              // binds the ACME account to one that the CA has already
+	Fallback       *Fallback     `yaml:"fallback"`                         // an ACME server for when the first does not issue
+	DNS            *DNSChallenge `yaml:"dns"`                              // proves names by dns-01; nil: by http-01 and tls-alpn-01
+	OnDemand       *OnDemand     `yaml:"on_demand"`                        // certificates for names that a client asks for
+	Storage        string        `yaml:"storage"`                          // folder for certificates and the local CA, or a redis:// URL
+	StorageKeyFile string        `yaml:"storage_key_file"`                 // file with the secret that encrypts what is stored in Redis
+	Certificates   []Certificate `yaml:"certificates"`                     // served for the names in them, whatever the issuer
 
 	storageKey string // what StorageKeyFile holds
 }
@@ -46,7 +46,6 @@ type Certificate struct {
 
 func (c *checker) tls() {
 	settings := &c.config.TLS
-	c.oneOf("tls.issuer", settings.Issuer, IssuerLocal, IssuerACME, IssuerFiles)
 	if settings.Issuer == IssuerFiles && len(settings.Certificates) == 0 && c.config.Listen.HTTPS != "" {
 		c.doc.Faultf("tls", "tls.issuer is files, so tls.certificates must name them: [{cert: FILE, key: FILE}]")
 	}

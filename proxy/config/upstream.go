@@ -29,7 +29,7 @@ const (
 // Upstream is a set of targets that serve the same.
 type Upstream struct {
 	Targets   []string      `yaml:"targets"`
-	Balance   string        `yaml:"balance"`
+	Balance   string        `yaml:"balance" choice:"round_robin least_conn p2c hash"`
 	HashBy    string        `yaml:"hash_by"`
 	Sticky    *Sticky       `yaml:"sticky"`     // nil: clients are not kept with a target
 	SlowStart time.Duration `yaml:"slow_start"` // until a target that came in or back has its full share
@@ -101,7 +101,6 @@ func (c *checker) upstream(path string, u Upstream) {
 
 // balance checks how targets are chosen.
 func (c *checker) balance(path string, u Upstream) {
-	c.oneOf(path+".balance", u.Balance, BalanceRoundRobin, BalanceLeastConn, BalanceTwoChoices, BalanceHash)
 	header, byHeader := strings.CutPrefix(u.HashBy, HashByHeader)
 	cookie, byCookie := strings.CutPrefix(u.HashBy, HashByCookie)
 	switch {

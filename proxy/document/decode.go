@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,9 +92,6 @@ func (d *decoder) value(node ast.Node, dst reflect.Value, path string) {
 		d.scalar(resolved, dst, path)
 		return
 	}
-	if short, ok := dst.Addr().Interface().(Shorthand); ok && d.shorthand(resolved, short, path) {
-		return
-	}
 	switch dst.Kind() {
 	case reflect.Struct:
 		d.structure(resolved, dst, path)
@@ -120,14 +118,13 @@ func isScalarType(dst reflect.Value) bool {
 
 // longForm tells whether a value that may also be a word, such as false, is written out: as a list, or with keys.
 func longForm(node ast.Node, dst reflect.Value) bool {
+	if _, word := textOf(node); word {
+		return false
+	}
 	switch dst.Kind() {
 	case reflect.Slice:
-		_, list := node.(*ast.SequenceNode)
-		return list
+		return true
 	case reflect.Struct:
-		if _, keys := entriesOf(node); !keys {
-			return false
-		}
 		for field := range dst.Type().Fields() {
 			if field.Tag.Get("yaml") != "" {
 				return true
@@ -177,6 +174,7 @@ func (d *decoder) structure(node ast.Node, dst reflect.Value, path string) {
 			continue
 		}
 		d.value(entry.Value, dst.Field(index), join(path, name))
+		d.choice(entry.Value, dst.Field(index), dst.Type().Field(index), join(path, name))
 	}
 }
 
@@ -264,28 +262,13 @@ func (d *decoder) scalar(node ast.Node, dst reflect.Value, path string) {
 	}
 }
 
-// Shorthand is a list or a set of keys that a single word may stand for.
-type Shorthand interface {
-	// UnmarshalShorthand reads the word, which is "" where a variable expanded to nothing.
-	UnmarshalShorthand(word string) error
-}
-
-// shorthand reads a single word into dst; false when there is none.
-func (d *decoder) shorthand(node ast.Node, dst Shorthand, path string) bool {
-	source, ok := textOf(node)
-	if !ok {
-		return false
+// choice holds a text to the words that its field's tag lists, as in `choice:"one two"`. "" stands for none of them.
+func (d *decoder) choice(node ast.Node, value reflect.Value, field reflect.StructField, path string) {
+	choices := strings.Fields(field.Tag.Get("choice"))
+	if len(choices) == 0 || value.String() == "" || slices.Contains(choices, value.String()) {
+		return
 	}
-	word, err := expand(source, d.lookup)
-	if err == nil {
-		if err = dst.UnmarshalShorthand(word); err != nil {
-			err = fmt.Errorf("%s: %w", nameOf(path), err)
-		}
-	}
-	if err != nil {
-		d.fault(node, "%s", err)
-	}
-	return true
+	d.fault(node, "%s: unknown value %q%s", path, value.String(), Suggest(value.String(), choices))
 }
 
 func assign(dst reflect.Value, text string) error {

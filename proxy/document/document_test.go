@@ -25,9 +25,9 @@ func (l *level) UnmarshalText(text []byte) error {
 // names is a list that "none" may stand for.
 type names []string
 
-func (n *names) UnmarshalShorthand(word string) error {
-	if word != "none" {
-		return fmt.Errorf("%q is not none", word)
+func (n *names) UnmarshalText(text []byte) error {
+	if string(text) != "none" {
+		return fmt.Errorf("%q is not none", text)
 	}
 	*n = names{}
 	return nil
@@ -128,7 +128,7 @@ func TestAValueMayHaveAShortForm(t *testing.T) {
 	}
 	var got forms
 	err := document.Decode("f.yaml", []byte("either: {a: b}\nboth: [a]"), lookup, &got).Err()
-	if err == nil || !strings.Contains(err.Error(), "1:9: either wants a single value") || !strings.Contains(err.Error(), "2:7: both wants a single value") {
+	if err == nil || !strings.Contains(err.Error(), "1:9: either wants a list") || !strings.Contains(err.Error(), "2:7: both wants keys with values here (name)") {
 		t.Error(err)
 	}
 }
