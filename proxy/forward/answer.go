@@ -144,7 +144,7 @@ func (x *exchange) relay() error {
 	x.assign()
 	events := isEventStream(&x.answer)
 	if events {
-		stream := x.forwarder.streams.add(x.call.Interrupt)
+		stream := x.forwarder.streams.add(x.forwarder, x.call.Interrupt)
 		defer x.forwarder.streams.remove(stream)
 	}
 	if err := x.out.Answer(&x.answer); err != nil {
@@ -182,7 +182,7 @@ func (x *exchange) relayContent(events bool) error {
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			held = false
-		case errors.Is(err, socket.ErrInterrupted) && events && x.forwarder.streams.ended():
+		case errors.Is(err, socket.ErrInterrupted) && events && x.forwarder.streams.ended(x.forwarder):
 			return nil // a regular end: the client comes again
 		case errors.Is(err, socket.ErrInterrupted):
 			return fmt.Errorf("%w: %w", ErrAborted, x.uploadFailure().Err)

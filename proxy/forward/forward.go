@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portico-web/portico/proxy/message"
@@ -24,7 +25,14 @@ type Forwarder struct {
 	streams   *Streams
 	log       *slog.Logger
 	exchanges sync.Pool // of *exchange
+
+	retired      atomic.Bool
+	streamsEnded bool // guarded by the lock of streams
 }
+
+// ErrRetired says that the forwarder takes no more exchanges: nothing was sent, the stream is as it was, and another
+// forwarder may be asked.
+var ErrRetired = errors.New("the targets were replaced")
 
 // New makes a forwarder that owns pool. streams takes the exchanges that may last for ever.
 func New(pool *upstream.Pool, streams *Streams, log *slog.Logger) *Forwarder {
@@ -38,11 +46,27 @@ func (f *Forwarder) Pool() *upstream.Pool { return f.pool }
 // behind.
 func (f *Forwarder) Close() { f.pool.Close() }
 
+// Retire lets no more exchanges begin: they fail with ErrRetired. Once it has returned, Active counts all that did begin, so
+// that at 0 the targets may go.
+func (f *Forwarder) Retire() { f.retired.Store(true) }
+
+// Active is how many exchanges are under way, and how many of them are event streams and tunnels.
+func (f *Forwarder) Active() (exchanges, streams int) {
+	streams = f.streams.countOf(f)
+	for _, target := range f.pool.Targets() {
+		exchanges += int(target.Active())
+	}
+	return max(exchanges, streams), streams
+}
+
+// EndStreams ends event streams and tunnels, those to come too.
+func (f *Forwarder) EndStreams() { f.streams.endOf(f) }
+
 // Forward answers a request with what a target answers. The stream's head was sanitised before, and is edited; body is the
 // stream's, or something before it, and out likewise. When Forward returns, nothing of the exchange is still under way.
 //
-// Without an error, a whole answer was given, or a tunnel ended. A *Failure says that nothing final was answered; an error
-// that wraps ErrAborted says that an answer began.
+// Without an error, a whole answer was given, or a tunnel ended. A *Failure says that nothing final was answered, and
+// ErrRetired that nothing was done; an error that wraps ErrAborted says that an answer began.
 func (f *Forwarder) Forward(stream message.Stream, body message.Body, out message.Responder, sent *Exchange) error {
 	x, _ := f.exchanges.Get().(*exchange)
 	if x == nil {
@@ -50,6 +74,13 @@ func (f *Forwarder) Forward(stream message.Stream, body message.Body, out messag
 	}
 	x.forwarder, x.stream, x.body, x.out, x.head = f, stream, body, out, stream.Head()
 	defer x.end()
+	err := x.pick()
+	if f.retired.Load() { // asked once the exchange counts: either it is refused, or it is waited for
+		return ErrRetired
+	}
+	if err != nil {
+		return err
+	}
 	x.assert(sent)
 	for {
 		err := x.attempt()

@@ -2,8 +2,9 @@ package forward
 
 import "sync"
 
-// Streams is the set of exchanges that may last for ever: event streams and tunnels. When the process stops it ends them,
-// since nobody would otherwise. The zero value is ready to use; methods may be called concurrently.
+// Streams is the set of exchanges that may last for ever: event streams and tunnels. When the process stops, or the targets
+// of one of its forwarders are to leave, it ends them, since nobody would otherwise. The zero value is ready to use; methods
+// may be called concurrently.
 type Streams struct {
 	mu     sync.Mutex
 	open   map[*stream]struct{}
@@ -11,6 +12,8 @@ type Streams struct {
 }
 
 type stream struct {
+	forwarder *Forwarder
+
 	mu  sync.Mutex
 	end func() // nil once there is nothing left to end
 }
@@ -23,11 +26,11 @@ func (s *stream) finish() {
 	}
 }
 
-// add registers an exchange that end, which may be called from any goroutine, ends.
-func (s *Streams) add(end func()) *stream {
-	added := &stream{end: end}
+// add registers an exchange of a forwarder that end, which may be called from any goroutine, ends.
+func (s *Streams) add(forwarder *Forwarder, end func()) *stream {
+	added := &stream{forwarder: forwarder, end: end}
 	s.mu.Lock()
-	closed := s.closed
+	closed := s.closed || forwarder.streamsEnded
 	if !closed {
 		if s.open == nil {
 			s.open = map[*stream]struct{}{}
@@ -63,8 +66,38 @@ func (s *Streams) End() {
 	}
 }
 
-func (s *Streams) ended() bool {
+// endOf ends the streams of one forwarder, those to come too.
+func (s *Streams) endOf(forwarder *Forwarder) {
+	var ending []*stream
+	s.mu.Lock()
+	forwarder.streamsEnded = true
+	for one := range s.open {
+		if one.forwarder == forwarder {
+			ending = append(ending, one)
+			delete(s.open, one)
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range ending {
+		one.finish()
+	}
+}
+
+// countOf is how many streams of one forwarder are open.
+func (s *Streams) countOf(forwarder *Forwarder) (count int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	for one := range s.open {
+		if one.forwarder == forwarder {
+			count++
+		}
+	}
+	return count
+}
+
+// ended tells whether a forwarder's streams are to end.
+func (s *Streams) ended(forwarder *Forwarder) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || forwarder.streamsEnded
 }

@@ -48,7 +48,7 @@ func (x *exchange) switchProtocols() error {
 		_ = client.Close()
 		conn.Close()
 	}
-	stream := x.forwarder.streams.add(end)
+	stream := x.forwarder.streams.add(x.forwarder, end)
 	defer x.forwarder.streams.remove(stream)
 	defer end()
 	conn.ReadForever()
