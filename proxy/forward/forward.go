@@ -30,8 +30,8 @@ type Forwarder struct {
 	streamsEnded bool // guarded by the lock of streams
 }
 
-// ErrRetired says that the forwarder takes no more exchanges: nothing was sent, the stream is as it was, and another
-// forwarder may be asked.
+// ErrRetired says that the forwarder takes no more exchanges: nothing was sent, and another forwarder may be
+// asked.
 var ErrRetired = errors.New("the targets were replaced")
 
 // New makes a forwarder that owns pool. streams takes the exchanges that may last for ever.
@@ -53,10 +53,7 @@ func (f *Forwarder) Retire() { f.retired.Store(true) }
 // Active is how many exchanges are under way, and how many of them are event streams and tunnels.
 func (f *Forwarder) Active() (exchanges, streams int) {
 	streams = f.streams.countOf(f)
-	for _, target := range f.pool.Targets() {
-		exchanges += int(target.Active())
-	}
-	return max(exchanges, streams), streams
+	return max(int(f.pool.Active()), streams), streams
 }
 
 // EndStreams ends event streams and tunnels, those to come too.
@@ -66,7 +63,7 @@ func (f *Forwarder) EndStreams() { f.streams.endOf(f) }
 // stream's, or something before it, and out likewise. When Forward returns, nothing of the exchange is still under way.
 //
 // Without an error, a whole answer was given, or a tunnel ended. A *Failure says that nothing final was answered, and
-// ErrRetired that nothing was done; an error that wraps ErrAborted says that an answer began.
+// ErrRetired that nothing was sent; an error that wraps ErrAborted says that an answer began.
 func (f *Forwarder) Forward(stream message.Stream, body message.Body, out message.Responder, sent *Exchange) error {
 	x, _ := f.exchanges.Get().(*exchange)
 	if x == nil {
@@ -74,6 +71,7 @@ func (f *Forwarder) Forward(stream message.Stream, body message.Body, out messag
 	}
 	x.forwarder, x.stream, x.body, x.out, x.head = f, stream, body, out, stream.Head()
 	defer x.end()
+	x.assert(sent)
 	err := x.pick()
 	if f.retired.Load() { // asked once the exchange counts: either it is refused, or it is waited for
 		return ErrRetired
@@ -81,7 +79,9 @@ func (f *Forwarder) Forward(stream message.Stream, body message.Body, out messag
 	if err != nil {
 		return err
 	}
-	x.assert(sent)
+	if x.head.Protocol != "" {
+		x.askToSwitch()
+	}
 	for {
 		err := x.attempt()
 		if err == nil {

@@ -36,9 +36,6 @@ func (x *exchange) assert(sent *Exchange) {
 	if sent.Prefix != "" {
 		head.Set(message.XForwardedPrefix, sent.Prefix)
 	}
-	if head.Protocol != "" {
-		x.askToSwitch()
-	}
 }
 
 // compose writes the request into the buffer: its head, and the content when all of it is there already, so that both go in

@@ -69,9 +69,12 @@ func (p *Pool) change(ctx context.Context, m *member, at []endpoint) (changed bo
 	}
 	all := p.known()
 	p.targets.Store(&all)
+	// Who chose one just before it left has begun by the next change.
+	p.departed = slices.DeleteFunc(p.departed, func(t *Target) bool { return t.Active() == 0 })
 	for _, target := range previous {
 		if !slices.Contains(m.targets, target) {
 			target.retire()
+			p.departed = append(p.departed, target)
 			changed = true
 		}
 	}

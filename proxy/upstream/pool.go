@@ -57,6 +57,7 @@ type Pool struct {
 	settings Settings
 	members  []*member
 	changing sync.Mutex                // held while a member's targets change
+	departed []*Target                 // that left, and may have work left; guarded by changing
 	targets  atomic.Pointer[[]*Target] // of all members
 	next     atomic.Uint64
 	log      *slog.Logger
@@ -122,6 +123,16 @@ func (p *Pool) ResponseTimeout() time.Duration {
 // Targets lists the targets, in the order of the settings. The list is not to be changed; when a name's addresses change,
 // there is another.
 func (p *Pool) Targets() []*Target { return *p.targets.Load() }
+
+// Active is how many requests the targets are working on, with those that left since and have not ended theirs.
+func (p *Pool) Active() (active int64) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	for _, target := range append(p.known(), p.departed...) {
+		active += target.Active()
+	}
+	return active
+}
 
 // Pick chooses the target for a request, other than the ones already tried, and counts the request as its own until
 // Release. A target that just refused a connection is chosen only when no other is left.
