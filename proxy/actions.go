@@ -15,7 +15,7 @@ import (
 )
 
 // forwardTo makes the action of a route with an upstream.
-func (made *route) forwardTo(forwarder *forward.Forwarder) func(*exchange) {
+func (made *route) forwardTo(service *service) func(*exchange) {
 	prefix := ""
 	if made.StripPrefix {
 		prefix = strings.TrimSuffix(made.Path, "/")
@@ -34,9 +34,7 @@ func (made *route) forwardTo(forwarder *forward.Forwarder) func(*exchange) {
 		if prefix != "" {
 			x.sent.Path = localPath(strings.TrimPrefix(x.path, prefix))
 		}
-		if err := forwarder.Forward(x, x.Body(), x.out, &x.sent); err != nil {
-			x.forwardFailed(forwarder, err)
-		}
+		service.serve(x)
 	}
 }
 

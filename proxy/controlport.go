@@ -19,7 +19,9 @@ func (p *Proxy) serveControl(ctx context.Context, socket *control.Socket) (stop 
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		_ = httpx.Serve(ctx, httpx.NewServer(ctx, control.Handler(p), p.log), socket, time.Second)
+		server := httpx.NewServer(ctx, control.Handler(p), p.log)
+		server.ConnContext = control.WithPeer
+		_ = httpx.Serve(ctx, server, socket, time.Second)
 	}()
 	return func() {
 		cancel()
@@ -34,8 +36,9 @@ func (p *Proxy) Status() control.Status {
 	for _, site := range s.config.Sites {
 		status.Hosts = append(status.Hosts, site.Hosts...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.upstream)) {
-		for _, target := range s.upstream[name].Pool().Targets() {
+	for _, name := range slices.Sorted(maps.Keys(s.services)) {
+		status.Upstreams = append(status.Upstreams, p.upstreamStatus(s, name))
+		for _, target := range s.services[name].now.Load().forwarder.Pool().Targets() {
 			status.Targets = append(status.Targets, control.Target{
 				Upstream: name, Target: target.String(), Endpoint: target.Endpoint(), Healthy: target.Healthy(), Active: target.Active(),
 			})

@@ -146,6 +146,11 @@ func (p *Proxy) handOver(ctx context.Context, connection *net.UnixConn) bool {
 		successor.Refuse("another process has just taken its place")
 		return false
 	}
+	thaw, err := p.deploys.freeze() // the other one is to know all that was decided
+	if err != nil {
+		successor.Refuse(err.Error())
+		return false
+	}
 	log := p.log.With("pid", successor.Process().PID, "version", successor.Process().Version)
 	log.Info("a process prepares to take this one's place")
 	err = successor.Welcome(p.listeners.HandOver)
@@ -159,6 +164,7 @@ func (p *Proxy) handOver(ctx context.Context, connection *net.UnixConn) bool {
 	case ctx.Err() != nil: // it was told to stop: the other one sees that this one is gone
 		return false
 	case err != nil:
+		thaw()
 		successor.Refuse(err.Error())
 		log.Warn("this process keeps its place, the other one does not take it", "reason", err)
 		return false

@@ -120,8 +120,8 @@ func (edgeCollector) Describe(descriptions chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c edgeCollector) Collect(into chan<- prometheus.Metric) {
-	for name, forwarder := range c.proxy.current.Load().upstream {
-		collectPool(into, name, forwarder.Pool())
+	for name, service := range c.proxy.current.Load().services {
+		collectPool(into, name, service.now.Load().forwarder.Pool())
 	}
 	select {
 	case <-c.proxy.ready:

@@ -42,7 +42,8 @@ type Options struct {
 	Registry *prometheus.Registry // nil: one of the edge's own
 	Checks   *health.Checks       // what /readyz shows; nil: a set of the edge's own
 
-	// DataDir keeps the local CA (DataDir/ca/root.pem) and certificates, unless tls.storage names a folder. "" is ./.portico.
+	// DataDir keeps the deployed targets (DataDir/deploys.json), and, unless tls.storage names another place, the local CA
+	// (DataDir/ca/root.pem) and certificates. "" is ./.portico.
 	DataDir string
 
 	// ConfigPath is the file that Reload reads, and that Run watches. "": the configuration stays as it is.
@@ -79,7 +80,8 @@ type Proxy struct {
 	exchanges sync.Pool
 	current   atomic.Pointer[state]
 
-	reloading sync.Mutex // held by one reload at a time, and by the end
+	deploys   *deploys
+	reloading sync.Mutex // held by one reload at a time, by a switch of targets, and by the end
 	ended     bool       // guarded by reloading
 	certs     *certs.Manager
 	refused   atomic.Pointer[error] // why the file on disk is not what serves; nil when it is
@@ -191,12 +193,16 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	p.listeners = listeners
 	defer listeners.Close()
 	p.showAddresses(cfg)
+	if p.deploys, err = openDeploys(ctx, p.options.DataDir); err != nil {
+		return err
+	}
 	running, err := p.build(ctx, cfg, nil)
 	if err != nil {
 		return err
 	}
 	defer p.close()
 	p.current.Store(running)
+	p.probeDeployed(ctx, running)
 	if err := p.openCertificates(ctx, cfg); err != nil {
 		return err
 	}
@@ -218,6 +224,8 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	defer leave()
 	stopInternal := p.serveInternal(ctx, listeners.Internal())
 	defer stopInternal()
+	defer p.deploys.stop()
+	defer context.AfterFunc(ctx, p.deploys.end)()
 	defer p.serveControl(ctx, sockets.admin)()
 	defer p.serveHandover(ctx, sockets.handover, leave)()
 	defer p.watch(ctx)()

@@ -57,10 +57,12 @@ func (p *Proxy) takeOver(ctx context.Context) error {
 		}
 	}
 	p.current.Store(next)
+	next.takeServices()
 	p.listeners.SetPace(paceOf(cfg))
 	p.listeners.SetRelays(prefixes(cfg.Listen.ProxyProtocol))
 	p.showLimiter(next)
 	previous.retire(next)
+	p.logDeployed(next)
 	p.metrics.drop(previous.config, cfg)
 	return nil
 }

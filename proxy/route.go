@@ -56,7 +56,7 @@ func (p *Proxy) policies(s *state, made *route) (list []policy) {
 func (p *Proxy) action(s *state, made *route) func(*exchange) {
 	switch {
 	case made.Upstream != "":
-		return made.forwardTo(s.upstream[made.Upstream])
+		return made.forwardTo(s.services[made.Upstream])
 	case made.Files != nil:
 		return made.serveFiles(files.New(files.Settings{
 			Root: made.Files.Root, MaxAge: made.Files.MaxAge, Browse: made.Files.Browse,

@@ -18,7 +18,8 @@ type state struct {
 	config   *config.Config
 	trusted  []netip.Prefix
 	table    *routing.Table[*site, *route]
-	upstream map[string]*forward.Forwarder
+	services map[string]*service             // by the name of their upstream
+	prepared map[*service]*forward.Forwarder // what they get once the state is in use
 	limiter  ratelimit.Limiter
 	shared   *ratelimit.Shared // the limiter, when it is Redis
 }
@@ -26,7 +27,7 @@ type state struct {
 // build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
 // has is closed by retire, once the new state is in use.
 func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) (built *state, err error) {
-	s := &state{config: cfg, upstream: map[string]*forward.Forwarder{}, limiter: p.local}
+	s := &state{config: cfg, services: map[string]*service{}, prepared: map[*service]*forward.Forwarder{}, limiter: p.local}
 	defer func() {
 		if err != nil {
 			s.retire(previous)
@@ -72,11 +73,15 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 }
 
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
-	for name, configured := range s.config.Upstreams {
-		settings := p.poolSettings(name, configured)
+	for name := range s.config.Upstreams {
+		settings := s.upstreamSettings(p, name, p.deploys.file.Record(name).Live)
+		var before *service
 		if previous != nil {
-			if same, ok := previous.upstream[name]; ok && same.Pool().Settings().Equal(settings) {
-				s.upstream[name] = same
+			before = previous.services[name]
+		}
+		if before != nil {
+			s.services[name] = before
+			if before.now.Load().forwarder.Pool().Settings().Equal(settings) {
 				continue
 			}
 		}
@@ -84,23 +89,48 @@ func (s *state) openUpstreams(p *Proxy, previous *state) error {
 		if err != nil {
 			return fmt.Errorf("upstreams.%s: %w", name, err)
 		}
-		s.upstream[name] = forward.New(pool, &p.streams, p.log)
+		forwarder := forward.New(pool, &p.streams, p.log)
+		if before != nil {
+			s.prepared[before] = forwarder
+			continue
+		}
+		s.services[name] = newService(name, forwarder)
 	}
 	return nil
 }
 
 // awaitProbes waits until the health of every target is known.
 func (s *state) awaitProbes() {
-	for _, forwarder := range s.upstream {
-		forwarder.Pool().Probed()
+	for _, service := range s.services {
+		service.now.Load().forwarder.Pool().Probed()
 	}
+}
+
+// upstreamSettings is how the configuration wants an upstream, with these targets in the place of its own if there are any.
+func (s *state) upstreamSettings(p *Proxy, name string, targets []string) upstream.Settings {
+	configured := s.config.Upstreams[name]
+	if len(targets) > 0 {
+		configured.Targets = targets
+	}
+	return p.poolSettings(name, configured)
+}
+
+// takeServices lets the services go by this state, which is in use from now on.
+func (s *state) takeServices() {
+	for service, forwarder := range s.prepared {
+		service.linger(service.replace(forwarder))
+	}
+	s.prepared = nil
 }
 
 // retire closes what s has and kept does not use.
 func (s *state) retire(kept *state) {
-	for name, forwarder := range s.upstream {
-		if kept == nil || kept.upstream[name] != forwarder {
-			forwarder.Close()
+	for _, forwarder := range s.prepared {
+		forwarder.Close()
+	}
+	for name, service := range s.services {
+		if kept == nil || kept.services[name] != service {
+			service.close()
 		}
 	}
 	if s.shared != nil && (kept == nil || kept.shared != s.shared) {

@@ -31,7 +31,7 @@ func (c configFlag) load() (*config.Config, error) { return config.Load(c.Config
 
 type runCommand struct {
 	configFlag
-	Data      string `default:".portico" env:"PORTICO_DATA" placeholder:"DIR" help:"Folder for certificates and the local CA, unless tls.storage names one (default: .portico)."`
+	Data      string `default:".portico" env:"PORTICO_DATA" placeholder:"DIR" help:"Folder for deployed targets, and for certificates and the local CA unless tls.storage names another place (default: .portico)."`
 	LogLevel  string `default:"info" env:"LOG_LEVEL" help:"debug, info, warn or error (default: info, with a line for each request)."`
 	LogFormat string `default:"json" env:"LOG_FORMAT" help:"json or console (default: json)."`
 }
@@ -125,17 +125,28 @@ type adminFlag struct {
 	Socket string `placeholder:"PATH" help:"The control socket (default: listen.admin of the configuration)."`
 }
 
-func (a adminFlag) call(ctx context.Context, method, command string, answer any) error {
-	if a.Socket == "" {
-		cfg, err := a.load()
-		if err != nil {
-			return err
-		}
-		if a.Socket = strings.TrimPrefix(cfg.Listen.Admin, "unix:"); a.Socket == "" {
-			return errors.New(a.Config + " names no control socket: add listen.admin (unix:/run/portico/admin.sock), or use --socket")
-		}
+// path is the control socket's.
+func (a adminFlag) path() (string, error) {
+	if a.Socket != "" {
+		return a.Socket, nil
 	}
-	return control.Call(ctx, a.Socket, method, command, answer)
+	cfg, err := a.load()
+	if err != nil {
+		return "", err
+	}
+	path := strings.TrimPrefix(cfg.Listen.Admin, "unix:")
+	if path == "" {
+		return "", errors.New(a.Config + " names no control socket: add listen.admin (unix:/run/portico/admin.sock), or use --socket")
+	}
+	return path, nil
+}
+
+func (a adminFlag) call(ctx context.Context, method, command string, answer any) error {
+	path, err := a.path()
+	if err != nil {
+		return err
+	}
+	return control.Call(ctx, path, method, command, answer)
 }
 
 type reloadCommand struct{ adminFlag }

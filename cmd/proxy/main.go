@@ -17,6 +17,9 @@ type commands struct {
 	Upgrade     upgradeCommand     `cmd:"" help:"Let a running edge start its program anew, which takes over without refusing a connection (needs listen.handover)."`
 	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself, as JSON."`
 	Certs       certsCommand       `cmd:"" help:"List the certificates of a running edge: names, issuers, expiry and the last error."`
+	Deploy      deployCommand      `cmd:"" help:"Put other targets in the place of an upstream's, without a lost request."`
+	Rollback    rollbackCommand    `cmd:"" help:"Go back to the targets before the last deploy."`
+	History     historyCommand     `cmd:"" help:"Print what was deployed to an upstream, when and by whom."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running edge whether it is ready; exit 1 if not."`
 	Version     kong.VersionFlag   `help:"Print the version."`
 }
@@ -28,6 +31,7 @@ Examples:
   proxy run --config proxy.yaml
   proxy reload --config proxy.yaml       (with listen.admin in the file; else: kill -HUP PID)
   proxy upgrade --config proxy.yaml      (after a new version was installed; with listen.handover in the file)
+  proxy deploy app --target 127.0.0.1:8002 --smoke /api/health/
   proxy healthcheck --url http://127.0.0.1:9090/readyz
 
 A minimal proxy.yaml for this machine, with certificates of a CA of its own (curl --cacert .portico/ca/root.pem):

@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/portico-web/portico/internal/httpx"
 )
@@ -29,6 +29,7 @@ type Status struct {
 	HTTPS        string        `json:"https,omitempty"`
 	Hosts        []string      `json:"hosts"`
 	Targets      []Target      `json:"targets"`
+	Upstreams    []Upstream    `json:"upstreams"`
 	Certificates []Certificate `json:"certificates"`
 	Refused      string        `json:"refused,omitempty"` // why the configuration on disk does not serve
 }
@@ -44,13 +45,14 @@ type Edge interface {
 	Reload(ctx context.Context) error
 	Upgrade(ctx context.Context) (Upgraded, error)
 	Status() Status
+	Deploys
 }
 
 type failure struct {
 	Detail string `json:"detail"`
 }
 
-// Handler answers GET /status, POST /reload and POST /upgrade.
+// Handler answers GET /status, POST /reload, POST /upgrade and the commands of Deploys. Its server's ConnContext is to be WithPeer.
 func Handler(edge Edge) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
@@ -71,11 +73,22 @@ func Handler(edge Edge) http.Handler {
 		}
 		httpx.WriteJSON(w, http.StatusOK, upgraded)
 	})
+	handleDeploys(mux, edge)
 	return mux
 }
 
 // Call sends a command to the edge behind the socket at path and decodes its answer.
 func Call(ctx context.Context, path, method, command string, answer any) error {
+	response, err := send(ctx, path, method, command, http.NoBody)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return json.NewDecoder(response.Body).Decode(answer)
+}
+
+// send asks the edge behind the socket at path; what it refuses is an error.
+func send(ctx context.Context, path, method, command string, body io.Reader) (*http.Response, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -83,19 +96,20 @@ func Call(ctx context.Context, path, method, command string, answer any) error {
 			return dialer.DialContext(ctx, "unix", path)
 		},
 	}}
-	request, err := http.NewRequestWithContext(ctx, method, "http://edge"+command, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, "http://edge"+command, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	response, err := client.Do(request)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
-		return fmt.Errorf("no edge answers on %s (%w): is it running, and does its configuration name this socket as listen.admin?", path, errors.Unwrap(err))
+		return nil, fmt.Errorf("no edge answers on %s (%w): is it running, and does its configuration name this socket as listen.admin?", path, errors.Unwrap(err))
 	}
-	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		var refused failure
-		_ = json.NewDecoder(response.Body).Decode(&refused)
-		return errors.New(strings.TrimSpace(refused.Detail))
+		defer response.Body.Close()
+		return nil, refusal(response)
 	}
-	return json.NewDecoder(response.Body).Decode(answer)
+	return response, nil
 }

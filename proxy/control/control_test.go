@@ -14,7 +14,10 @@ import (
 	"github.com/portico-web/portico/proxy/control"
 )
 
-type edge struct{ refuses error }
+type edge struct {
+	control.Deploys
+	refuses error
+}
 
 func (e edge) Reload(context.Context) error { return e.refuses }
 func (e edge) Upgrade(context.Context) (control.Upgraded, error) {

@@ -1,0 +1,347 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portico-web/portico/proxy/control"
+	"github.com/portico-web/portico/proxy/deploy"
+	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/upstream"
+)
+
+// deploysFile is where, in the data folder, it is kept what operators decided about upstreams.
+const deploysFile = "deploys.json"
+
+// deploys is what operators decided about the upstreams, and what of it is under way.
+type deploys struct {
+	file    *deploy.File
+	ctx     context.Context // ends when the edge is to stop
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	claims map[string]string // by upstream: who deploys it, and since when
+	busy   int               // how much is under way
+	frozen bool              // another process reads the file, to take this one's place
+	ended  bool
+}
+
+func openDeploys(ctx context.Context, folder string) (*deploys, error) {
+	file, err := deploy.Open(filepath.Join(folder, deploysFile))
+	if err != nil {
+		return nil, err
+	}
+	d := &deploys{file: file, claims: map[string]string{}}
+	d.ctx, d.end = context.WithCancel(ctx)
+	return d, nil
+}
+
+// stop ends what is under way, and waits for it. What is not yet switched is not any more.
+func (d *deploys) stop() {
+	d.mu.Lock()
+	d.ended = true
+	d.mu.Unlock()
+	d.end()
+	d.running.Wait()
+}
+
+// begin is to be called before anything is changed, and done afterwards.
+func (d *deploys) begin() (done func(), err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.ended:
+		return nil, errors.New("the edge stops")
+	case d.frozen:
+		return nil, errors.New("another process is about to take this edge's place: try again in a moment")
+	}
+	d.busy++
+	d.running.Add(1)
+	return func() {
+		d.mu.Lock()
+		d.busy--
+		d.mu.Unlock()
+		d.running.Done()
+	}, nil
+}
+
+// freeze lets nothing change until thaw is called: another process is about to read the file. It fails when a change is
+// under way.
+func (d *deploys) freeze() (thaw func(), err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy > 0 {
+		return nil, errors.New("a deploy is under way")
+	}
+	d.frozen = true
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.frozen = false
+	}, nil
+}
+
+// claim keeps everybody else from deploying an upstream until release is called. claimed also ends when the edge stops.
+func (d *deploys) claim(ctx context.Context, name, by, what string) (claimed context.Context, release func(), err error) {
+	done, err := d.begin()
+	if err != nil {
+		return nil, nil, err
+	}
+	d.mu.Lock()
+	holder := d.claims[name]
+	if holder == "" {
+		d.claims[name] = fmt.Sprintf("%s (%s, since %s)", by, what, time.Now().UTC().Format(time.RFC3339))
+	}
+	d.mu.Unlock()
+	if holder != "" {
+		done()
+		return nil, nil, fmt.Errorf("%s is claimed by %s: wait until that has ended", name, holder)
+	}
+	claimed, cancel := context.WithCancel(ctx)
+	forget := context.AfterFunc(d.ctx, cancel)
+	return claimed, func() {
+		forget()
+		cancel()
+		d.mu.Lock()
+		delete(d.claims, name)
+		d.mu.Unlock()
+		done()
+	}, nil
+}
+
+func (d *deploys) claimant(name string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.claims[name]
+}
+
+// probeDeployed asks the targets that were deployed before the edge started whether they are still there, before it serves:
+// the file of deploys tells of the past.
+func (p *Proxy) probeDeployed(ctx context.Context, s *state) {
+	var asking sync.WaitGroup
+	for name, service := range s.services {
+		if len(p.deploys.file.Record(name).Live) == 0 {
+			continue
+		}
+		settings := service.now.Load().forwarder.Pool().Settings()
+		for _, target := range settings.Targets {
+			asking.Go(func() {
+				if err := settings.Check(ctx, target); err != nil && ctx.Err() == nil {
+					p.log.Warn("a deployed target does not pass its probe", "upstream", name, "target", target, "error", err)
+				}
+			})
+		}
+	}
+	asking.Wait()
+	p.logDeployed(s)
+}
+
+// logDeployed tells which upstreams are not served by the targets that the configuration names.
+func (p *Proxy) logDeployed(s *state) {
+	for name, service := range s.services {
+		if configured := s.config.Upstreams[name].Targets; !slices.Equal(configured, service.targets()) {
+			p.log.Info("deployed targets serve, not those of the configuration", "upstream", name, "targets", service.targets(), "configured", configured)
+		}
+	}
+}
+
+// History is what was done to an upstream, the newest last.
+func (p *Proxy) History(name string) ([]deploy.Event, error) {
+	if _, err := p.service(name); err != nil {
+		return nil, err
+	}
+	return p.deploys.file.Record(name).History, nil
+}
+
+func (p *Proxy) service(name string) (*service, error) {
+	services := p.current.Load().services
+	if found := services[name]; found != nil {
+		return found, nil
+	}
+	return nil, fmt.Errorf("%w %q: proxy.yaml has %s", control.ErrUnknown, name, strings.Join(slices.Sorted(maps.Keys(services)), ", "))
+}
+
+func (p *Proxy) upstreamStatus(s *state, name string) control.Upstream {
+	record := p.deploys.file.Record(name)
+	targets := s.services[name].targets()
+	return control.Upstream{
+		Name: name, Targets: targets, Deployed: len(record.Live) > 0,
+		Differs: !slices.Equal(targets, s.config.Upstreams[name].Targets), Previous: record.Previous,
+		Busy: p.deploys.claimant(name), Last: record.Last(),
+	}
+}
+
+// change is a change of the targets of an upstream, on its way.
+type change struct {
+	proxy   *Proxy
+	name    string
+	event   deploy.Event // Targets is empty when those of the configuration are to serve
+	back    bool         // Targets are those before the last change
+	prove   bool
+	smoke   []string
+	timeout time.Duration
+	drain   deploy.Drain
+	tell    control.Tell
+}
+
+// deployTimeout is how long new targets may take to pass their probes when the command does not say.
+const deployTimeout = time.Minute
+
+// Deploy implements control.Deploys.
+func (p *Proxy) Deploy(ctx context.Context, name, by string, wanted control.Deploy, tell control.Tell) error {
+	if err := deploy.CheckTargets(wanted.Targets); err != nil {
+		return err
+	}
+	for _, path := range wanted.Smoke {
+		if !strings.HasPrefix(path, "/") {
+			return fmt.Errorf("the smoke path %q does not begin with a slash", path)
+		}
+	}
+	c := &change{
+		proxy: p, name: name, event: deploy.Event{Action: "deploy", By: by, Targets: wanted.Targets},
+		prove: true, smoke: wanted.Smoke, timeout: time.Duration(wanted.Timeout), drain: deploy.Drain{Within: time.Duration(wanted.Drain.Within), Grace: time.Duration(wanted.Drain.Grace)}, tell: tell,
+	}
+	return c.carryOut(ctx)
+}
+
+// Rollback implements control.Deploys.
+func (p *Proxy) Rollback(ctx context.Context, name, by string, wanted control.Rollback, tell control.Tell) error {
+	c := &change{
+		proxy: p, name: name, event: deploy.Event{Action: "rollback", By: by}, back: true,
+		prove: !wanted.Force, timeout: time.Duration(wanted.Timeout), drain: deploy.Drain{Within: time.Duration(wanted.Drain.Within), Grace: time.Duration(wanted.Drain.Grace)}, tell: tell,
+	}
+	return c.carryOut(ctx)
+}
+
+// carryOut proves the new targets, switches to them, and lets the requests to the old ones come to their end. Until the
+// switch, everything is as it was when it fails or ctx ends; afterwards ctx is of no matter.
+func (c *change) carryOut(ctx context.Context) error {
+	p := c.proxy
+	if _, err := p.service(c.name); err != nil {
+		return err
+	}
+	claimed, release, err := p.deploys.claim(ctx, c.name, c.event.By, c.event.Action)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if c.back {
+		if c.event.Targets = p.deploys.file.Record(c.name).Previous; len(c.event.Targets) == 0 {
+			return fmt.Errorf("%s was never deployed: there is nothing to go back to", c.name)
+		}
+	}
+	log := p.log.With("upstream", c.name, "action", c.event.Action, "by", c.event.By, "targets", c.event.Targets)
+	log.Info("deploy begins")
+	before, err := c.switchTargets(claimed)
+	if err != nil && p.deploys.ctx.Err() != nil {
+		err = errors.New("the edge stops: nothing was switched")
+	}
+	if err != nil {
+		log.Warn("deploy failed, the targets before serve on", "error", err)
+		return err
+	}
+	if before == nil {
+		log.Info("deploy changes nothing")
+		c.tell(control.Progress{Step: control.StepSwitch, Text: deploy.Names(c.event.From) + " served already: nothing to switch"})
+		return nil
+	}
+	log.Info("deploy switched", "from", c.event.From)
+	c.tell(control.Progress{Step: control.StepSwitch, Text: fmt.Sprintf("switched from %s to %s", deploy.Names(c.event.From), deploy.Names(c.event.Targets))})
+	drained := c.drain.Wait(p.deploys.ctx, before)
+	log.Info("deploy drained", "from", c.event.From, "requests", drained.Requests, "streams_ended", drained.Streams, "left", drained.Left, "took", drained.Took)
+	err = p.deploys.file.Update(c.name, func(r *deploy.Record) { r.Conclude(c.event.Time, drained.String()) })
+	if err != nil {
+		log.Error("the outcome of a deploy is not recorded", "error", err)
+	}
+	c.tell(control.Progress{Step: control.StepDrained, Text: drained.String()})
+	return nil
+}
+
+// switchTargets proves the new targets and lets them serve. Whose requests are to be drained is returned; nil when the new
+// targets are those that serve already.
+func (c *change) switchTargets(ctx context.Context) (before []*forward.Forwarder, err error) {
+	p := c.proxy
+	if err := c.proveTargets(ctx); err != nil {
+		return nil, err
+	}
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	s := p.current.Load()
+	service := s.services[c.name]
+	if service == nil || p.ended {
+		return nil, fmt.Errorf("a reload took the upstream %s away meanwhile", c.name)
+	}
+	settings := s.upstreamSettings(p, c.name, c.event.Targets)
+	c.event.Time, c.event.From = time.Now().UTC(), service.targets()
+	same := slices.Equal(settings.Targets, c.event.From)
+	// The pool is new, so that only what its own probes find from now on counts, not what they found while the targets began.
+	pool, err := upstream.New(settings, p.log)
+	if err != nil {
+		return nil, err
+	}
+	// The file is what counts: whoever starts after this moment starts with the new targets.
+	err = p.deploys.file.Update(c.name, func(r *deploy.Record) {
+		r.Live = c.event.Targets
+		if !same {
+			r.Previous = c.event.From
+			r.Note(c.event)
+		}
+	})
+	if err != nil || same {
+		pool.Close()
+		return nil, err
+	}
+	replaced := service.replace(forward.New(pool, &p.streams, p.log))
+	replaced.Close()
+	before = append(service.lingering, replaced)
+	service.lingering = nil
+	return before, nil
+}
+
+// proveTargets probes the new targets, and asks for the smoke paths.
+func (c *change) proveTargets(ctx context.Context) error {
+	s := c.proxy.current.Load()
+	proof := deploy.Proof{
+		Settings: s.upstreamSettings(c.proxy, c.name, c.event.Targets), Within: cmp.Or(c.timeout, deployTimeout), Smoke: c.smoke, Host: s.hostOf(c.name),
+	}
+	if c.prove {
+		err := proof.Prove(ctx, func(target string, passed int) {
+			c.tell(control.Progress{Step: control.StepProbe, Text: fmt.Sprintf("probing %s: %d/%d", target, passed, deploy.Passes)})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return proof.SmokeTest(ctx, func(target, path string) {
+		c.tell(control.Progress{Step: control.StepSmoke, Text: fmt.Sprintf("%s answers %s well", target, path)})
+	})
+}
+
+// hostOf is a host whose requests go to an upstream; "" when there is none but by a wildcard.
+func (s *state) hostOf(name string) string {
+	for _, site := range s.config.Sites {
+		for _, route := range site.Routes {
+			if route.Upstream != name {
+				continue
+			}
+			for _, host := range site.Hosts {
+				if !strings.Contains(host, "*") {
+					return host
+				}
+			}
+		}
+	}
+	return ""
+}
