@@ -68,9 +68,9 @@ type edge struct {
 	listens struct{ HTTP, HTTPS, Internal string }
 }
 
-func start(t *testing.T, path string) *edge {
+func start(t *testing.T, path string, flags ...string) *edge {
 	t.Helper()
-	e := &edge{t: t, command: program(t, "run", "--config", path)}
+	e := &edge{t: t, command: program(t, append([]string{"run", "--config", path}, flags...)...)}
 	stderr, err := e.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
