@@ -172,12 +172,47 @@ func (p *Proxy) service(name string) (*service, error) {
 
 func (p *Proxy) upstreamStatus(s *state, name string) control.Upstream {
 	record := p.deploys.file.Record(name)
-	targets := s.services[name].targets()
+	targets, waiting := s.services[name].targets(), int64(0)
+	if pause := s.services[name].now.Load().pause; pause != nil {
+		waiting = pause.waiting.Load()
+	}
 	return control.Upstream{
 		Name: name, Targets: targets, Deployed: len(record.Live) > 0,
 		Differs: !slices.Equal(targets, s.config.Upstreams[name].Targets), Previous: record.Previous,
-		Busy: p.deploys.claimant(name), Last: record.Last(),
+		Busy: p.deploys.claimant(name), Last: record.Last(), Pause: record.Pause, Waiting: waiting, Maintenance: record.Maintenance,
 	}
+}
+
+// decide changes the record of an upstream, and then what its service does.
+func (p *Proxy) decide(name string, event deploy.Event, record func(*deploy.Record), carryOut func(*service) error) error {
+	if _, err := p.service(name); err != nil {
+		return err
+	}
+	done, err := p.deploys.begin()
+	if err != nil {
+		return err
+	}
+	defer done()
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	service, err := p.service(name) // a reload may have taken it away
+	if err != nil {
+		return err
+	}
+	event.Time = time.Now().UTC()
+	err = p.deploys.file.Update(name, func(r *deploy.Record) {
+		record(r)
+		r.Note(event)
+	})
+	if err == nil {
+		err = carryOut(service)
+	}
+	if err != nil {
+		p.log.Error("a decision of the operator's is not carried out", "upstream", name, "action", event.Action, "by", event.By, "error", err)
+		return err
+	}
+	p.log.Info("operator decided", "upstream", name, "action", event.Action, "by", event.By)
+	return nil
 }
 
 // change is a change of the targets of an upstream, on its way.

@@ -22,7 +22,7 @@ func TestWhatTheEdgeSaysIsSaidInKoreanToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := 0
-	for _, name := range []string{"edge.go", "actions.go", "answer.go", "limited.go", "accesslog.go"} {
+	for _, name := range []string{"edge.go", "actions.go", "answer.go", "limited.go", "pause.go", "maintenance.go", "accesslog.go"} {
 		source, err := os.ReadFile(filepath.Clean(name))
 		if err != nil {
 			t.Fatal(err)

@@ -134,7 +134,7 @@ func TestAReloadBringsNewHostsWithCertificates(t *testing.T) {
 }
 
 // eventually waits until the edge, which acts on its own, has done something. It polls because nothing tells.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !done() {

@@ -20,19 +20,31 @@ type service struct {
 
 // serving is what a service does with requests. It is not changed but replaced.
 type serving struct {
-	forwarder *forward.Forwarder
+	forwarder   *forward.Forwarder
+	pause       *pause       // nil: requests need not wait
+	maintenance *maintenance // nil: they are served
 }
 
-func newService(name string, forwarder *forward.Forwarder) *service {
+func newService(name string, now serving) *service {
 	s := &service{name: name}
-	s.now.Store(&serving{forwarder: forwarder})
+	s.now.Store(&now)
 	return s
 }
 
 // serve answers a request by forwarding it.
 func (s *service) serve(x *exchange) {
 	for {
-		forwarder := s.now.Load().forwarder
+		now := s.now.Load()
+		if now.maintenance != nil && now.maintenance.answer(x) {
+			return
+		}
+		if now.pause != nil {
+			if !now.pause.wait(x) {
+				return
+			}
+			continue // much may have changed meanwhile
+		}
+		forwarder := now.forwarder
 		err := forwarder.Forward(x, x.Body(), x.out, &x.sent)
 		switch {
 		case err == nil:
@@ -45,11 +57,21 @@ func (s *service) serve(x *exchange) {
 	}
 }
 
+// change changes what the service does from now on. Requests that wait look again.
+func (s *service) change(change func(next *serving)) {
+	before := s.now.Load()
+	next := *before
+	change(&next)
+	s.now.Store(&next)
+	if before.pause != nil && next.pause != before.pause {
+		close(before.pause.over)
+	}
+}
+
 // replace lets another forwarder take the requests from now on, and returns the one before: it takes no more.
 func (s *service) replace(forwarder *forward.Forwarder) (before *forward.Forwarder) {
-	next := *s.now.Load()
-	before, next.forwarder = next.forwarder, forwarder
-	s.now.Store(&next)
+	before = s.now.Load().forwarder
+	s.change(func(next *serving) { next.forwarder = forwarder })
 	before.Retire()
 	return before
 }

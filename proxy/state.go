@@ -74,7 +74,8 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	for name := range s.config.Upstreams {
-		settings := s.upstreamSettings(p, name, p.deploys.file.Record(name).Live)
+		record := p.deploys.file.Record(name)
+		settings := s.upstreamSettings(p, name, record.Live)
 		var before *service
 		if previous != nil {
 			before = previous.services[name]
@@ -94,7 +95,7 @@ func (s *state) openUpstreams(p *Proxy, previous *state) error {
 			s.prepared[before] = forwarder
 			continue
 		}
-		s.services[name] = newService(name, forwarder)
+		s.services[name] = newService(name, serving{forwarder, p.deploys.newPause(record.Pause), newMaintenance(record.Maintenance)})
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -41,9 +42,9 @@ func (c changeFlags) change(ctx context.Context, action string, wanted any) erro
 	})
 	switch {
 	case errors.Is(err, context.Canceled) && switched:
-		return errors.New("interrupted: the switch stands, requests to the targets before are still drained")
+		return errors.New("interrupted: what was told stands, this only does not wait for requests from before")
 	case errors.Is(err, context.Canceled):
-		return errors.New("interrupted before the switch: nothing was changed")
+		return errors.New("interrupted before anything was changed (`proxy status` tells)")
 	case err != nil:
 		return fmt.Errorf("%s %s: %w", action, c.Name, err)
 	}
@@ -99,6 +100,57 @@ Examples:
 
 func (c rollbackCommand) Run(ctx context.Context) error {
 	return c.change(ctx, "rollback", control.Rollback{Force: c.Force, Timeout: c.Timeout, Drain: c.drain()})
+}
+
+type pauseCommand struct {
+	changeFlags
+	For      control.Duration `default:"30s" help:"How long a request waits at most, before it is answered 503 (default: 30s)."`
+	MaxQueue int              `default:"1000" help:"How many requests wait at most; others are answered 503 (default: 1000)."`
+	Drain    control.Duration `default:"30s" help:"How long this command waits for the requests under way (default: 30s)."`
+}
+
+func (pauseCommand) Help() string {
+	return `Requests wait until "proxy resume", so that the application can be restarted or its database changed without an error. Those
+under way go on; the command ends when the last one has, WebSockets and event streams apart. A pause outlasts the edge.
+
+Examples:
+  proxy pause app --for 1m && ./migrate.sh; proxy resume app`
+}
+
+func (c pauseCommand) Run(ctx context.Context) error {
+	return c.change(ctx, "pause", control.Pause{For: c.For, Queue: c.MaxQueue, Drain: c.Drain})
+}
+
+type resumeCommand struct{ changeFlags }
+
+func (resumeCommand) Help() string {
+	return `Ends a pause: the requests that wait are served.
+
+Examples:
+  proxy resume app`
+}
+
+func (c resumeCommand) Run(ctx context.Context) error {
+	return c.change(ctx, "resume", control.Resume{})
+}
+
+type maintenanceCommand struct {
+	changeFlags
+	Switch  string         `arg:"" enum:"on,off" help:"on or off."`
+	Message string         `placeholder:"TEXT" help:"What clients are told (default: that the service is under maintenance, in their language)."`
+	Allow   []netip.Prefix `placeholder:"RANGE" help:"Clients who are served all the same, as in 203.0.113.0/24; several by repeating it."`
+}
+
+func (maintenanceCommand) Help() string {
+	return `While it is on, requests are answered 503 with Retry-After and a page, or JSON. It outlasts the edge.
+
+Examples:
+  proxy maintenance app on --message "We are back at 14:00." --allow 203.0.113.7/32
+  proxy maintenance app off`
+}
+
+func (c maintenanceCommand) Run(ctx context.Context) error {
+	return c.change(ctx, "maintenance", control.Maintenance{On: c.Switch == "on", Message: c.Message, Allow: c.Allow})
 }
 
 type historyCommand struct {

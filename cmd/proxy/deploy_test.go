@@ -99,9 +99,35 @@ func TestTheHelpOfDeployTeaches(t *testing.T) {
 	t.Parallel()
 	for command, example := range map[string]string{
 		"deploy": "proxy deploy app --target 127.0.0.1:8002 --smoke /api/health/", "rollback": "proxy rollback app --force",
+		"pause": "proxy pause app --for 1m", "resume": "proxy resume app", "maintenance": "proxy maintenance app off",
 	} {
 		if stdout, _, status := run(t, command, "--help"); status != 0 || !strings.Contains(stdout, example) {
 			t.Errorf("%s: %d\n%s", command, status, stdout)
 		}
 	}
+}
+
+func TestPauseResumeAndMaintenanceTellWhatTheyDid(t *testing.T) {
+	t.Parallel()
+	file := deployable(t, application(t))
+	e := start(t, file)
+	for _, c := range []struct {
+		arguments []string
+		says      string
+	}{
+		{[]string{"pause", "app", "--for", "1m", "--max-queue", "5"}, "paused: 5 requests wait up to 1m0s each\ndrained 0 requests in "},
+		{[]string{"resume", "app"}, "resumed, 0 requests waited\n"},
+		{[]string{"maintenance", "app", "on", "--message", "Back soon.", "--allow", "203.0.113.0/24"}, "maintenance on: app\n"},
+		{[]string{"maintenance", "app", "off"}, "maintenance off: app\n"},
+	} {
+		stdout, stderr, status := run(t, append(c.arguments, "--config", file)...)
+		if status != 0 || !strings.HasPrefix(stdout, c.says) {
+			t.Errorf("%v: %d %q %q", c.arguments, status, stdout, stderr)
+		}
+	}
+	stdout, _, _ := run(t, "history", "app", "--config", file)
+	if strings.Count(stdout, "\n") != 5 || !strings.Contains(stdout, "maintenance on") {
+		t.Error(stdout)
+	}
+	e.stop()
 }

@@ -19,6 +19,9 @@ type commands struct {
 	Certs       certsCommand       `cmd:"" help:"List the certificates of a running edge: names, issuers, expiry and the last error."`
 	Deploy      deployCommand      `cmd:"" help:"Put other targets in the place of an upstream's, without a lost request."`
 	Rollback    rollbackCommand    `cmd:"" help:"Go back to the targets before the last deploy."`
+	Pause       pauseCommand       `cmd:"" help:"Let requests to an upstream wait."`
+	Resume      resumeCommand      `cmd:"" help:"End a pause."`
+	Maintenance maintenanceCommand `cmd:"" help:"Answer requests to an upstream 503, or end that."`
 	History     historyCommand     `cmd:"" help:"Print what was deployed to an upstream, when and by whom."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running edge whether it is ready; exit 1 if not."`
 	Version     kong.VersionFlag   `help:"Print the version."`

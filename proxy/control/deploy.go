@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -26,6 +27,10 @@ type Upstream struct {
 	Previous []string      `json:"previous,omitempty"` // what a rollback goes back to
 	Busy     string        `json:"busy,omitempty"`     // the deploy that is under way
 	Last     *deploy.Event `json:"last,omitempty"`     // what was done last
+
+	Pause       *deploy.Pause       `json:"pause,omitempty"`
+	Waiting     int64               `json:"waiting,omitempty"` // requests, for the pause to end
+	Maintenance *deploy.Maintenance `json:"maintenance,omitempty"`
 }
 
 // Deploy puts other targets in the place of those that serve.
@@ -41,6 +46,23 @@ type Rollback struct {
 	Force   bool     `json:"force"` // without probes
 	Timeout Duration `json:"timeout"`
 	Drain   Drain    `json:"drain"`
+}
+
+// Pause lets requests wait until Resume.
+type Pause struct {
+	For   Duration `json:"for"`   // how long one request waits at most
+	Queue int      `json:"queue"` // how many wait at most
+	Drain Duration `json:"drain"` // how long the command waits for requests under way
+}
+
+// Resume ends a pause.
+type Resume struct{}
+
+// Maintenance lets requests be answered 503, or ends that.
+type Maintenance struct {
+	On      bool           `json:"on"`
+	Message string         `json:"message"` // "": the edge's own words
+	Allow   []netip.Prefix `json:"allow"`   // clients who are served all the same
 }
 
 // Drain is how long requests to targets that were replaced may go on before the command ends, and event streams and
@@ -70,8 +92,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 const (
 	StepProbe   = "probe"   // a target passed another probe in a row
 	StepSmoke   = "smoke"   // a target answered a smoke path
-	StepSwitch  = "switch"  // requests go to the new targets from now on
-	StepDrained = "drained" // those to the old ones came to their end
+	StepSwitch  = "switch"  // what was asked for is so from now on
+	StepDrained = "drained" // requests from before came to their end
 	StepDone    = "done"    // all is done; the last one
 	StepFailed  = "failed"  // and why; the last one
 )
@@ -85,11 +107,14 @@ type Progress struct {
 // Tell hands on progress. It does not wait for anybody to read it.
 type Tell func(Progress)
 
-// Deploys are the commands that change what serves. name is a key of upstreams in proxy.yaml, by who asks. When ctx ends before
+// Deploys are the commands that change what serves, or whether it does. name is a key of upstreams in proxy.yaml, by who asks. When ctx ends before
 // the switch, nothing has changed.
 type Deploys interface {
 	Deploy(ctx context.Context, name, by string, wanted Deploy, tell Tell) error
 	Rollback(ctx context.Context, name, by string, wanted Rollback, tell Tell) error
+	Pause(ctx context.Context, name, by string, wanted Pause, tell Tell) error
+	Resume(ctx context.Context, name, by string, wanted Resume, tell Tell) error
+	Maintain(ctx context.Context, name, by string, wanted Maintenance, tell Tell) error
 	History(name string) ([]deploy.Event, error)
 }
 
@@ -103,6 +128,9 @@ const maxCommand = 64 << 10
 func handleDeploys(mux *http.ServeMux, edge Deploys) {
 	mux.HandleFunc("POST /upstreams/{name}/deploy", command(edge.Deploy))
 	mux.HandleFunc("POST /upstreams/{name}/rollback", command(edge.Rollback))
+	mux.HandleFunc("POST /upstreams/{name}/pause", command(edge.Pause))
+	mux.HandleFunc("POST /upstreams/{name}/resume", command(edge.Resume))
+	mux.HandleFunc("POST /upstreams/{name}/maintenance", command(edge.Maintain))
 	mux.HandleFunc("GET /upstreams/{name}/history", func(w http.ResponseWriter, r *http.Request) {
 		history, err := edge.History(r.PathValue("name"))
 		if err != nil {

@@ -15,6 +15,8 @@ const drainTick = 20 * time.Millisecond
 type Drain struct {
 	Within time.Duration // how long they are waited for
 	Grace  time.Duration // after it event streams and tunnels are ended; no longer than Within
+
+	KeepStreams bool // they go on instead, and nobody waits for them
 }
 
 // Drained is how that went.
@@ -55,6 +57,9 @@ func (d Drain) Wait(ctx context.Context, forwarders []*forward.Forwarder) Draine
 		exchanges, streams := 0, 0
 		for _, forwarder := range forwarders {
 			active, open := forwarder.Active()
+			if d.KeepStreams {
+				active, open = active-open, 0
+			}
 			exchanges, streams = exchanges+active, streams+open
 		}
 		took := time.Since(start)
@@ -62,7 +67,7 @@ func (d Drain) Wait(ctx context.Context, forwarders []*forward.Forwarder) Draine
 		if exchanges == 0 {
 			return drained
 		}
-		if !ended && took >= min(d.Grace, d.Within) {
+		if !d.KeepStreams && !ended && took >= min(d.Grace, d.Within) {
 			ended, drained.Streams = true, streams
 			for _, forwarder := range forwarders {
 				forwarder.EndStreams()

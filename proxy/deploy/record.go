@@ -5,9 +5,12 @@ package deploy
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/portico-web/portico/proxy/upstream"
 )
@@ -24,6 +27,54 @@ type Record struct {
 	Live     []string `json:"live,omitempty"`     // the targets that serve; none: those of proxy.yaml
 	Previous []string `json:"previous,omitempty"` // what a rollback goes back to
 	History  []Event  `json:"history,omitempty"`  // the last ones, the newest at the end
+
+	Pause       *Pause       `json:"pause,omitempty"`
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
+}
+
+// Pause is that requests wait.
+type Pause struct {
+	For   time.Duration `json:"for"`   // how long one request waits at most
+	Queue int           `json:"queue"` // how many wait at most
+}
+
+const (
+	maxPause = time.Hour
+	maxQueue = 100_000
+)
+
+// Check tells what is wrong with a pause.
+func (p *Pause) Check() error {
+	if p.For <= 0 || p.For > maxPause {
+		return fmt.Errorf("requests cannot wait for %s: name up to %s", p.For, maxPause)
+	}
+	if p.Queue < 1 || p.Queue > maxQueue {
+		return fmt.Errorf("%d requests cannot wait: name 1 to %d", p.Queue, maxQueue)
+	}
+	return nil
+}
+
+// Maintenance is that requests are answered 503.
+type Maintenance struct {
+	Message string         `json:"message,omitempty"` // "": the edge's own words
+	Allow   []netip.Prefix `json:"allow,omitempty"`   // clients who are served all the same
+}
+
+// maxMessage bounds a message to clients, and maxAllow the clients who are served.
+const (
+	maxMessage = 1000
+	maxAllow   = 100
+)
+
+// Check tells what is wrong with a maintenance.
+func (m *Maintenance) Check() error {
+	if len(m.Message) > maxMessage || !utf8.ValidString(m.Message) || strings.ContainsFunc(m.Message, unicode.IsControl) {
+		return fmt.Errorf("the message to clients is one line of %d bytes at most", maxMessage)
+	}
+	if len(m.Allow) > maxAllow {
+		return fmt.Errorf("%d ranges of clients are more than %d", len(m.Allow), maxAllow)
+	}
+	return nil
 }
 
 // Event is something that an operator did.
@@ -67,6 +118,14 @@ func (r *Record) check() error {
 		if err := CheckTargets(targets); err != nil {
 			return err
 		}
+	}
+	if r.Pause != nil {
+		if err := r.Pause.Check(); err != nil {
+			return err
+		}
+	}
+	if r.Maintenance != nil {
+		return r.Maintenance.Check()
 	}
 	return nil
 }
