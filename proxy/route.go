@@ -59,7 +59,8 @@ func (p *Proxy) action(s *state, made *route) func(*exchange) {
 		return made.forwardTo(s.services[made.Upstream])
 	case made.Files != nil:
 		return made.serveFiles(files.New(files.Settings{
-			Root: made.Files.Root, MaxAge: made.Files.MaxAge, Browse: made.Files.Browse,
+			Root: made.Files.Root, MaxAge: made.Files.MaxAge, Browse: made.Files.Browse, Index: made.Files.Index,
+			Fallback: made.Files.Fallback, Immutable: made.Files.Immutable, Precompressed: made.Files.Precompressed,
 		}))
 	default:
 		return made.redirect

@@ -215,6 +215,46 @@ func TestCompressionIsForThoseWhoAccept(t *testing.T) {
 	}
 }
 
+func TestAnApplicationInTheBrowserIsServedFromAFolder(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "assets"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	script := strings.Repeat("script ", 1000)
+	for name, content := range map[string]string{"index.html": strings.Repeat("page ", 1000), "assets/app.js": script, "assets/app.js.br": "encoded"} {
+		write(t, filepath.Join(root, name), content)
+	}
+	e := start(t, site(echo(t), fmt.Sprintf("      - {path: /, compress: true, files: {root: %q, max_age: 1h, fallback: index.html, immutable: assets/*, precompressed: true}}", root)))
+	browser := func(accept string) http.Header {
+		return http.Header{"Accept": {accept}, "Accept-Encoding": {"gzip, deflate, br, zstd"}}
+	}
+	for _, c := range []struct {
+		path, accept          string
+		status                int
+		coding, vary, caching string
+	}{
+		{"/", "text/html", 200, "zstd", "Accept-Encoding", "public, max-age=3600"},
+		{"/users/7", "text/html", 200, "zstd", "Accept|Accept-Encoding", "no-cache"},
+		{"/assets/app.js", "*/*", 200, "br", "Accept-Encoding", "public, max-age=31536000, immutable"},
+		{"/assets/gone.js", "*/*", 404, "", "Accept-Language|Accept", "no-store"},
+	} {
+		got := do(t, e.client(true), http.MethodGet, "https://localhost"+c.path, browser(c.accept), "")
+		header := got.Header
+		if got.StatusCode != c.status || header.Get("Content-Encoding") != c.coding || strings.Join(header.Values("Vary"), "|") != c.vary || header.Get("Cache-Control") != c.caching {
+			t.Errorf("%s: %d %v", c.path, got.StatusCode, header)
+		}
+		if got.StatusCode != http.StatusOK {
+			continue
+		}
+		again := browser(c.accept)
+		again.Set("If-None-Match", header.Get("Etag"))
+		if got := do(t, e.client(true), http.MethodGet, "https://localhost"+c.path, again, ""); got.StatusCode != http.StatusNotModified || got.Header.Get("Etag") != header.Get("Etag") {
+			t.Errorf("%s with %s: %d %v", c.path, header.Get("Etag"), got.StatusCode, got.Header)
+		}
+	}
+}
+
 func TestWithoutHTTPSSitesAreServedInTheClear(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -44,33 +44,56 @@ func Parse(token string) (coding Coding, ok bool) {
 	return Identity, false
 }
 
+// Weights are how much a client likes the codings, in thousandths.
+type Weights struct {
+	named [codings]int // -1 where nothing is said
+	rest  int          // the weight of *
+}
+
+func newWeights() Weights {
+	weights := Weights{rest: -1}
+	for i := range weights.named {
+		weights.named[i] = -1
+	}
+	return weights
+}
+
+// Accepted reads the values of Accept-Encoding.
+func Accepted(values []string) Weights {
+	weights := newWeights()
+	for _, value := range values {
+		weights.read([]byte(value))
+	}
+	return weights
+}
+
+// Weight is from 0, for a coding that the client does not take, to 1000.
+func (w *Weights) Weight(coding Coding) int {
+	if named := w.named[coding]; named >= 0 {
+		return named
+	}
+	return max(w.rest, 0)
+}
+
 // choose is the coding that a client likes best, of those offered in the order of our own liking; Identity when it takes none.
 func choose(fields []message.Field, offered []Coding) Coding {
-	var weights [codings]int // in thousandths; -1 where nothing is said
-	for i := range weights {
-		weights[i] = -1
-	}
-	rest := -1 // the weight of *
+	weights := newWeights()
 	for i := range fields {
 		if fields[i].ID == message.AcceptEncoding {
-			weigh(fields[i].Value, &weights, &rest)
+			weights.read(fields[i].Value)
 		}
 	}
 	best, most := Identity, 0
 	for _, coding := range offered {
-		weight := weights[coding]
-		if weight < 0 {
-			weight = rest
-		}
-		if weight > most {
+		if weight := weights.Weight(coding); weight > most {
 			best, most = coding, weight
 		}
 	}
 	return best
 }
 
-// weigh reads one value of Accept-Encoding (RFC 9110 section 12.5.3).
-func weigh(value []byte, weights *[codings]int, rest *int) {
+// read reads one value of Accept-Encoding (RFC 9110 section 12.5.3).
+func (w *Weights) read(value []byte) {
 	for len(value) > 0 {
 		member, after, _ := bytes.Cut(value, []byte(","))
 		value = after
@@ -79,13 +102,13 @@ func weigh(value []byte, weights *[codings]int, rest *int) {
 		weight := weightOf(bytes.TrimSpace(parameter))
 		switch {
 		case message.EqualFold(name, "*"):
-			*rest = weight
+			w.rest = weight
 		case message.EqualFold(name, "x-gzip"): // an old name (RFC 9110 section 8.4.1.3)
-			weights[Gzip] = max(weights[Gzip], weight)
+			w.named[Gzip] = max(w.named[Gzip], weight)
 		default:
 			for coding := Identity + 1; coding < codings; coding++ {
 				if message.EqualFold(name, tokens[coding]) {
-					weights[coding] = weight
+					w.named[coding] = weight
 				}
 			}
 		}

@@ -100,6 +100,9 @@ func (r *Route) fillIn(mostContent Size) {
 		r.BodyBytes = new(mostContent)
 	}
 	r.EncodedSlash = cmp.Or(r.EncodedSlash, EncodedSlashPass)
+	if r.Files != nil {
+		r.Files.fillIn()
+	}
 	if r.Redirect != nil {
 		r.Redirect.fillIn()
 	}

@@ -59,3 +59,12 @@ func (s *Size) UnmarshalText(text []byte) error {
 	*s = Size(count * unit)
 	return nil
 }
+
+// Words is a list of words; one stands for a list of itself.
+type Words []string
+
+// UnmarshalText reads one word.
+func (w *Words) UnmarshalText(text []byte) error {
+	*w = Words{string(text)}
+	return nil
+}

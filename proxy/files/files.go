@@ -1,5 +1,5 @@
-// Package files serves a folder: ranges, validators, listings; never a file outside of it, and none whose name begins with a
-// dot except below .well-known.
+// Package files serves a folder: ranges, validators, listings, files that were compressed beforehand; never a file outside of
+// it, and none whose name begins with a dot except below .well-known.
 package files
 
 import (
@@ -12,13 +12,19 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/portico-web/portico/internal/httpx"
 )
 
 // Settings describes a folder to serve.
 type Settings struct {
-	Root   string
-	MaxAge time.Duration // how long clients may keep a file without asking; 0: they ask each time
-	Browse bool          // list folders that have no index.html
+	Root          string
+	MaxAge        time.Duration // how long clients may keep a file without asking; 0: they ask each time
+	Immutable     []string      // patterns (path.Match) of files that never change under their name
+	Index         []string      // what stands for a folder, the first that there is
+	Browse        bool          // list folders that have none of these
+	Fallback      string        // the file that answers for pages that are none; "": there are none
+	Precompressed bool          // serve name.zst, name.br or name.gz in the place of name to who takes them
 }
 
 // Server serves a folder. It is safe for concurrent use.
@@ -44,7 +50,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name, requested s
 	defer root.Close()
 	info, err := root.Stat(relative)
 	if err != nil {
-		return notFound(err)
+		return s.fallback(w, r, root, relative, notFound(err))
 	}
 	slash := strings.HasSuffix(name, "/") || name == ""
 	switch {
@@ -56,7 +62,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name, requested s
 	case slash || !info.Mode().IsRegular():
 		return ErrNotFound
 	default:
-		return s.file(w, r, root, relative, info)
+		return s.file(w, r, root, relative, info, s.cacheControl(relative))
 	}
 }
 
@@ -90,9 +96,11 @@ func notFound(err error) error {
 }
 
 func (s *Server) folder(w http.ResponseWriter, r *http.Request, root *os.Root, name, requested string) error {
-	index := path.Join(name, "index.html")
-	if info, err := root.Stat(index); err == nil && info.Mode().IsRegular() {
-		return s.file(w, r, root, index, info)
+	for _, index := range s.settings.Index {
+		index = path.Join(name, index)
+		if info, err := root.Stat(index); err == nil && info.Mode().IsRegular() {
+			return s.file(w, r, root, index, info, s.cacheControl(index))
+		}
 	}
 	if !s.settings.Browse {
 		return ErrNotFound
@@ -100,23 +108,74 @@ func (s *Server) folder(w http.ResponseWriter, r *http.Request, root *os.Root, n
 	return list(w, r, root, name, requested)
 }
 
-func (s *Server) file(w http.ResponseWriter, r *http.Request, root *os.Root, name string, info fs.FileInfo) error {
-	file, err := root.Open(name)
+// fallback answers for a page that an application in the browser makes of its address. What looks like a file and is not asked
+// for as a page is not one: a script that is missing must not be answered with HTML.
+func (s *Server) fallback(w http.ResponseWriter, r *http.Request, root *os.Root, name string, missing error) error {
+	if s.settings.Fallback == "" || !errors.Is(missing, fs.ErrNotExist) {
+		return missing
+	}
+	if strings.Contains(path.Base(name), ".") && !httpx.WantsPage(r.Header.Get("Accept")) {
+		return missing
+	}
+	info, err := root.Stat(s.settings.Fallback)
+	if err != nil || !info.Mode().IsRegular() {
+		return missing
+	}
+	w.Header().Add("Vary", "Accept")
+	return s.file(w, r, root, s.settings.Fallback, info, asking)
+}
+
+// file answers with a file, or with one that holds the same in fewer bytes.
+func (s *Server) file(w http.ResponseWriter, r *http.Request, root *os.Root, name string, info fs.FileInfo, caching string) error {
+	header := w.Header()
+	opened, suffix := name, ""
+	if s.settings.Precompressed {
+		header.Add("Vary", "Accept-Encoding")
+		if found := smaller(root, r, name, info); found.info != nil {
+			opened, suffix, info = found.name, "-"+found.coding.String(), found.info
+			header.Set("Content-Encoding", found.coding.String())
+			w = &sized{w, info.Size()}
+		}
+	}
+	file, err := root.Open(opened)
 	if err != nil {
+		header.Del("Content-Encoding")
 		return notFound(err)
 	}
 	defer file.Close()
-	header := w.Header()
-	header.Set("Etag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+	header.Set("Etag", fmt.Sprintf(`"%x-%x%s"`, info.ModTime().UnixNano(), info.Size(), suffix))
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", s.cacheControl())
+	header.Set("Cache-Control", caching)
+	if kind, known := kinds[strings.ToLower(path.Ext(name))]; known {
+		header.Set("Content-Type", kind)
+	} else if suffix != "" && typeOf(name) == "" {
+		header.Set("Content-Type", "application/octet-stream") // the encoded bytes say nothing about it
+	}
+	if ranges := r.Header.Get("Range"); strings.Count(ranges, ",") >= maxRanges {
+		r.Header.Del("Range") // the heads of so many parts would be longer than the file (RFC 9110 section 14.2 lets us)
+	}
 	http.ServeContent(w, r, path.Base(name), info.ModTime(), file)
 	return nil
 }
 
-func (s *Server) cacheControl() string {
+// maxRanges bounds how many parts of a file one answer has.
+const maxRanges = 16
+
+// asking has clients ask each time whether what they keep is still so.
+const asking = "no-cache"
+
+func (s *Server) cacheControl(name string) string {
+	for _, pattern := range s.settings.Immutable {
+		against := name
+		if !strings.Contains(pattern, "/") {
+			against = path.Base(name)
+		}
+		if matched, err := path.Match(pattern, against); err == nil && matched {
+			return "public, max-age=31536000, immutable"
+		}
+	}
 	if s.settings.MaxAge == 0 {
-		return "no-cache"
+		return asking
 	}
 	return fmt.Sprintf("public, max-age=%d", int64(s.settings.MaxAge.Seconds()))
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/portico-web/portico/proxy/files"
 )
 
+var index = []string{"index.html"}
+
 // folder makes a folder to serve, beside a file that must stay unseen.
 func folder(t *testing.T) string {
 	t.Helper()
@@ -56,7 +58,7 @@ func serve(t *testing.T, s *files.Server, method, path string, header http.Heade
 
 func TestWhatIsInTheFolderIsServed(t *testing.T) {
 	t.Parallel()
-	s := files.New(files.Settings{Root: folder(t), MaxAge: time.Hour})
+	s := files.New(files.Settings{Index: index, Root: folder(t), MaxAge: time.Hour})
 	for path, want := range map[string]string{
 		"/a.txt": "0123456789", "/sub/b.css": "css", "/site/": "<h1>index</h1>", "/in": "0123456789", "/.well-known/security.txt": "contact",
 		"/q%3Fa:b.txt": "odd", "//a.txt": "0123456789",
@@ -74,7 +76,7 @@ func TestWhatIsInTheFolderIsServed(t *testing.T) {
 
 func TestNothingElseIsServed(t *testing.T) {
 	t.Parallel()
-	s := files.New(files.Settings{Root: folder(t), Browse: true})
+	s := files.New(files.Settings{Index: index, Root: folder(t), Browse: true})
 	for _, path := range []string{
 		"/none", "/../secret", "/..%2Fsecret", "/sub%2Fb.css", "/%2e%2e/secret", "/out", "/outdir/secret", "/outdir/", "/abs", "/loop", "/gone",
 		"/fifo", "/.env", "/.git/config", "/.git/", "/sub/.hidden", "/sub/.well-known/x", "/a.txt/", "/a.txt/x", "/a%00.txt", "/..\\secret", "/%zz",
@@ -88,7 +90,7 @@ func TestNothingElseIsServed(t *testing.T) {
 
 func TestRangesAndValidators(t *testing.T) {
 	t.Parallel()
-	s := files.New(files.Settings{Root: folder(t)})
+	s := files.New(files.Settings{Index: index, Root: folder(t)})
 	whole, err := serve(t, s, http.MethodGet, "/a.txt", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +124,7 @@ func TestRangesAndValidators(t *testing.T) {
 
 func TestFoldersHaveASlash(t *testing.T) {
 	t.Parallel()
-	s := files.New(files.Settings{Root: folder(t)})
+	s := files.New(files.Settings{Index: index, Root: folder(t)})
 	got, err := serve(t, s, http.MethodGet, "/site", nil)
 	if err != nil || got.Code != http.StatusPermanentRedirect || got.Header().Get("Location") != "/static/site/" {
 		t.Errorf("%d %v, %v", got.Code, got.Header(), err)
@@ -139,7 +141,7 @@ func TestFoldersHaveASlash(t *testing.T) {
 
 func TestListingsShowNamesAndNothingHidden(t *testing.T) {
 	t.Parallel()
-	s := files.New(files.Settings{Root: folder(t), Browse: true})
+	s := files.New(files.Settings{Index: index, Root: folder(t), Browse: true})
 	got, err := serve(t, s, http.MethodGet, "/", nil)
 	if err != nil || got.Code != http.StatusOK {
 		t.Fatal(got.Code, err)
@@ -175,7 +177,7 @@ func TestAFolderMayBeReplacedUnderTheServer(t *testing.T) {
 		}
 	}
 	current := filepath.Join(outside, "current")
-	s := files.New(files.Settings{Root: current})
+	s := files.New(files.Settings{Index: index, Root: current})
 	for _, version := range []string{"v1", "v2"} {
 		_ = os.Remove(current)
 		if err := os.Symlink(version, current); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strings"
 )
@@ -59,8 +60,15 @@ func list(w http.ResponseWriter, r *http.Request, root *os.Root, name, requested
 		return strings.Compare(a.Name(), b.Name())
 	})
 	for _, found := range entries[:min(len(entries), maxListed)] {
-		if info, err := found.Info(); err == nil && !strings.HasPrefix(found.Name(), ".") {
-			shown.Entries = append(shown.Entries, describe(info))
+		if strings.HasPrefix(found.Name(), ".") {
+			continue
+		}
+		info, err := found.Info()
+		if found.Type()&fs.ModeSymlink != 0 {
+			info, err = root.Stat(path.Join(name, found.Name())) // one that leads out of the folder is not served
+		}
+		if err == nil && (info.IsDir() || info.Mode().IsRegular()) {
+			shown.Entries = append(shown.Entries, describe(found.Name(), info))
 		}
 	}
 	var body bytes.Buffer
@@ -80,8 +88,8 @@ func list(w http.ResponseWriter, r *http.Request, root *os.Root, name, requested
 	return nil
 }
 
-func describe(info fs.FileInfo) entry {
-	name, size := info.Name(), byteCount(info.Size())
+func describe(name string, info fs.FileInfo) entry {
+	size := byteCount(info.Size())
 	if info.IsDir() {
 		name, size = name+"/", ""
 	}
