@@ -12,6 +12,7 @@ import (
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/handler"
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/upstream"
 )
 
 // forwardTo makes the action of a route with an upstream.
@@ -64,14 +65,22 @@ func (x *exchange) forwardFailed(forwarder *forward.Forwarder, err error) {
 	}
 	x.proxy.log.WarnContext(x.context(), "upstream failed", "upstream", forwarder.Pool().Settings().Name, "error", failure)
 	switch failure.Kind {
-	case forward.NoTarget:
-		x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte("5")},
+	case forward.NoTarget, forward.Busy:
+		x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte(retryAfter(failure))},
 			http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
 	case forward.TimedOut:
 		x.fail(http.StatusGatewayTimeout, "The service did not answer in time. Please try again in a moment.")
 	default:
 		x.fail(http.StatusBadGateway, "The service did not answer. Please try again in a moment.")
 	}
+}
+
+// retryAfter is when a client may hope for an answer: once the circuit breaker lets one through, else in a moment.
+func retryAfter(failure *forward.Failure) string {
+	if open, ok := errors.AsType[*upstream.OpenError](failure); ok {
+		return strconv.Itoa(wholeSeconds(open.For))
+	}
+	return "5"
 }
 
 // serveFiles makes the action of a route with a folder.

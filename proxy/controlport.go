@@ -40,7 +40,7 @@ func (p *Proxy) Status() control.Status {
 		status.Upstreams = append(status.Upstreams, p.upstreamStatus(s, name))
 		for _, target := range s.services[name].now.Load().forwarder.Pool().Targets() {
 			status.Targets = append(status.Targets, control.Target{
-				Upstream: name, Target: target.String(), Endpoint: target.Endpoint(), Healthy: target.Healthy(), Active: target.Active(),
+				Upstream: name, Target: target.String(), Endpoint: target.Endpoint(), Healthy: target.Healthy(), Ejected: target.Ejected(), Active: target.Active(),
 			})
 		}
 	}

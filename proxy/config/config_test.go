@@ -42,7 +42,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	if limit := cfg.RateLimits["x"]; limit.Key != "client_ip" || limit.Burst != 5 || limit.Rate.Period != time.Minute {
 		t.Errorf("%+v", limit)
 	}
-	if app := cfg.Upstreams["app"]; app.Balance != "round_robin" || *app.Health != (config.Health{Path: "/", Interval: 2 * time.Second, Timeout: 2 * time.Second}) {
+	if app := cfg.Upstreams["app"]; app.Balance != "round_robin" || *app.Health != (config.Health{Path: "/", Interval: 2 * time.Second, Timeout: 2 * time.Second, HealthyAfter: 1, UnhealthyAfter: 1}) {
 		t.Errorf("%+v", app)
 	}
 	if site := cfg.Sites[0]; site.Hosts[0] != "a.example" || site.Routes[1].Redirect.Status != 308 {

@@ -20,6 +20,7 @@ type Target struct {
 	Target   string `json:"target"`   // as the configuration names it
 	Endpoint string `json:"endpoint"` // where connections to it go
 	Healthy  bool   `json:"healthy"`
+	Ejected  bool   `json:"ejected"` // taken out because it failed requests
 	Active   int64  `json:"active"`
 }
 

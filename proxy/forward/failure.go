@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/upstream"
 )
 
 // ErrAborted says that an answer began and cannot be completed, for whoever's fault: an error that wraps message.ErrGone
@@ -15,8 +16,10 @@ var ErrAborted = errors.New("the answer broke off")
 type Kind uint8
 
 const (
-	// NoTarget means that all targets are unhealthy.
+	// NoTarget means that all targets are unhealthy, or that they fail so much that they are spared.
 	NoTarget Kind = iota
+	// Busy means that all targets work on as many requests as they may, and that too many wait, or for too long.
+	Busy
 	// Unreachable means that no target took the connection, or that it broke before an answer.
 	Unreachable
 	// BadAnswer means that the target answered something that is not HTTP, or nothing that may be handed on.
@@ -39,7 +42,7 @@ const StatusClientGone = 499
 // Status is how a client is told, StatusClientGone apart.
 func (k Kind) Status() int {
 	switch k {
-	case NoTarget:
+	case NoTarget, Busy:
 		return http.StatusServiceUnavailable
 	case TimedOut:
 		return http.StatusGatewayTimeout
@@ -92,3 +95,19 @@ type broken struct {
 
 func (b *broken) Error() string { return b.err.Error() }
 func (b *broken) Unwrap() error { return b.err }
+
+// note tells the pool that a target failed a request, when that is what err says. That a kept connection was closed just when
+// it was used again is no failure, nor is anything that the client does.
+func (x *exchange) note(err error) {
+	if x.target == nil || x.gone() {
+		return
+	}
+	failure, explained := errors.AsType[*Failure](err)
+	cut, _ := errors.AsType[*broken](err)
+	_, refused := errors.AsType[*upstream.DialError](err)
+	switch {
+	case explained && (failure.Kind == Unreachable || failure.Kind == BadAnswer || failure.Kind == TimedOut),
+		cut != nil && !cut.untouched && !cut.aged, refused:
+		x.forwarder.pool.Note(&x.asks, x.target, true)
+	}
+}

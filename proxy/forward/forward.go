@@ -12,12 +12,8 @@ import (
 	"github.com/portico-web/portico/proxy/upstream"
 )
 
-const (
-	// tick is how often whoever waits for a target asks whether the client is still there.
-	tick = 500 * time.Millisecond
-	// maxTries bounds how often a request is sent, refused connections apart.
-	maxTries = 3
-)
+// tick is how often whoever waits for a target asks whether the client is still there.
+const tick = 500 * time.Millisecond
 
 // Forwarder forwards to the targets of one pool. It is safe for concurrent use.
 type Forwarder struct {
@@ -87,6 +83,7 @@ func (f *Forwarder) Forward(stream message.Stream, body message.Body, out messag
 		if err == nil {
 			return nil
 		}
+		x.note(err)
 		if !x.again(err) {
 			return x.explain(err)
 		}
@@ -105,10 +102,11 @@ type exchange struct {
 	asks    upstream.Request // what decides who is asked
 	secure  bool             // the client came by TLS
 	target  *upstream.Target
-	tried   []*upstream.Target // they took no connection
+	tried   []*upstream.Target // they are not asked again
 	refusal error              // what the last of them did instead
 	tries   int
-	fresh   bool // an idle connection broke: another may be as old
+	failing time.Time // when the first attempt failed
+	fresh   bool      // an idle connection broke: another may be as old
 
 	request []byte // as it is sent in HTTP/1.1: the head, and content that came with it
 	along   int    // where that content begins
@@ -142,6 +140,10 @@ func (x *exchange) attempt() error {
 	if err := x.awaitAnswer(); err != nil {
 		return err
 	}
+	x.forwarder.pool.NoteAnswer(&x.asks, x.target, x.answer.Status)
+	if x.elsewhere() {
+		return errElsewhere
+	}
 	if x.answer.Status == statusSwitching {
 		return x.switchProtocols()
 	}
@@ -154,14 +156,21 @@ func (x *exchange) pick() error {
 		return nil
 	}
 	target, err := x.forwarder.pool.Pick(&x.asks, x.tried)
-	if err != nil && x.refusal != nil {
-		return &Failure{Unreachable, x.refusal}
+	if errors.Is(err, upstream.ErrBusy) {
+		target, err = x.queue()
 	}
-	if err != nil {
+	_, final := errors.AsType[*Failure](err)
+	switch {
+	case err == nil:
+		x.target = target
+		return nil
+	case final:
+		return err
+	case x.refusal != nil:
+		return &Failure{Unreachable, x.refusal}
+	default:
 		return &Failure{NoTarget, err}
 	}
-	x.target = target
-	return nil
 }
 
 // send sends the request, by the version of HTTP that the target speaks. Only a connection of HTTP/1.1 can switch to another
@@ -176,42 +185,12 @@ func (x *exchange) send() error {
 // gone tells whether nobody waits for the answer any more.
 func (x *exchange) gone() bool { return x.stream.Gone() || x.stream.Context().Err() != nil }
 
-// again tells whether the request may be sent once more after err. That is so when no target can have seen it: it was not
-// sent, or none of it was taken. When it may have been seen, that is so only if nothing of an answer came, over a connection
-// that the target may just have closed for its age, and a second time does no harm. Content that is gone cannot be sent again.
-func (x *exchange) again(err error) bool {
-	upload := x.upload
-	x.hangUp()
-	_, final := errors.AsType[*Failure](err)
-	if final || upload != nil && upload.taken.Load() {
-		return false
+// release lets go of the target.
+func (x *exchange) release() {
+	if x.target != nil {
+		x.forwarder.pool.Release(x.target)
+		x.target = nil
 	}
-	_, refused := errors.AsType[*upstream.DialError](err)
-	cut, _ := errors.AsType[*broken](err)
-	switch {
-	case refused && x.gone():
-		return false
-	case refused:
-		x.refused(err)
-		return true
-	case errors.Is(err, upstream.ErrHTTP2), errors.Is(err, upstream.ErrHTTP1):
-	case cut != nil && (cut.untouched || cut.aged && x.repeatable()):
-		x.fresh = true
-	default:
-		return false
-	}
-	x.tries++
-	return x.tries < maxTries
-}
-
-// refused puts the target aside: it took no connection.
-func (x *exchange) refused(err error) {
-	x.forwarder.log.Warn("upstream target takes no connection", "upstream", x.forwarder.pool.Settings().Name, "target", x.target.String(), "endpoint", x.target.Endpoint(), "error", err)
-	x.refusal = err
-	x.tried = append(x.tried, x.target)
-	x.target.Refused()
-	x.target.Release()
-	x.target = nil
 }
 
 // explain makes of an error what Forward says it returns.
@@ -237,9 +216,8 @@ func (x *exchange) hangUp() {
 // end leaves nothing of the exchange behind, and makes it ready for another.
 func (x *exchange) end() {
 	x.hangUp()
-	if x.target != nil {
-		x.target.Release()
-	}
+	x.release()
+	x.forwarder.pool.Forget(&x.asks)
 	x.answer.Reset()
 	x.call1.reset()
 	clear(x.tried)

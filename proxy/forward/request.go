@@ -1,8 +1,6 @@
 package forward
 
 import (
-	"net/http"
-
 	"github.com/portico-web/portico/proxy/http1"
 	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/upstream"
@@ -67,16 +65,6 @@ func (x *exchange) compose() error {
 
 // maxAlong is what systems take from one write without waiting for the other end.
 const maxAlong = 32 << 10
-
-// repeatable tells whether sending the request twice does what sending it once does (RFC 9110 section 9.2.2).
-func (x *exchange) repeatable() bool {
-	switch x.head.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
-		return true
-	default:
-		return x.head.Get(message.IdempotencyKey) != nil
-	}
-}
 
 // assign tells the client by a cookie, when the pool says so, to which target it comes back.
 func (x *exchange) assign() {

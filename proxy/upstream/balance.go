@@ -161,7 +161,12 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// usable tells whether a request that went to these already may go to the target.
-func (t *Target) usable(tried []*Target) bool {
-	return t.Healthy() && !slices.Contains(tried, t)
+// usable tells whether a request that went to these already may go to the target now.
+func (t *Target) usable(tried []*Target) bool { return t.serves(tried) && !t.full() }
+
+// serves is usable, were the target not full.
+func (t *Target) serves(tried []*Target) bool {
+	return t.Healthy() && !t.Ejected() && !slices.Contains(tried, t)
 }
+
+func (t *Target) full() bool { return t.most > 0 && t.active.Load() >= t.most }

@@ -25,7 +25,7 @@ func picked(t *testing.T, p *upstream.Pool, asks *upstream.Request) *upstream.Ta
 	if err != nil {
 		t.Fatal(err)
 	}
-	target.Release()
+	p.Release(target)
 	return target
 }
 
@@ -44,7 +44,7 @@ func TestOfTwoTargetsTheOneWithLessWorkIsChosen(t *testing.T) {
 		}
 	}
 	for _, target := range held {
-		target.Release()
+		p.Release(target)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestTwoChoicesReachAllTargetsAndSparesWhatRefused(t *testing.T) {
 		if err != nil || target != p.Targets()[4] {
 			t.Fatalf("%v, %v", target, err)
 		}
-		target.Release()
+		p.Release(target)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestATargetThatComesInBeginsWithLittle(t *testing.T) {
 			}
 		}
 		for _, target := range held {
-			target.Release()
+			p.Release(target)
 		}
 		if fresh < times/50 || fresh > times/5 {
 			t.Errorf("balance %d: %d of %d requests", balance, fresh, times)
@@ -228,7 +228,7 @@ func BenchmarkPick(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				target.Release()
+				p.Release(target)
 			}
 		})
 	}

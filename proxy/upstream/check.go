@@ -81,7 +81,7 @@ func (s Settings) servers(ctx context.Context, target string) (servers []*Target
 		}
 	}
 	for _, at := range at {
-		servers = append(servers, pool.newTarget(address, at))
+		servers = append(servers, pool.newTarget(m, at))
 	}
 	return servers, nil
 }

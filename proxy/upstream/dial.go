@@ -41,6 +41,9 @@ func (t *Target) Dial(ctx context.Context, upgrade bool) (*Conn, error) {
 	if upgrade {
 		config = t.upgradeConfig
 	}
+	if t.most > 0 {
+		t.idle.makeRoom(t.most - t.Active()) // a request in work has a connection
+	}
 	over, secure, err := t.connect(ctx, config)
 	if err != nil {
 		return nil, err

@@ -79,6 +79,18 @@ func (t *Target) Ask(request []byte, now time.Time, patience time.Duration) (c *
 	}
 }
 
+// makeRoom closes the oldest, so that no more than most are left.
+func (i *idle) makeRoom(most int64) {
+	i.mu.Lock()
+	excess := max(int64(len(i.stack))-max(most, 0), 0)
+	oldest := slices.Clone(i.stack[:excess])
+	i.stack = slices.Delete(i.stack, 0, int(excess))
+	i.mu.Unlock()
+	for _, c := range oldest {
+		c.end()
+	}
+}
+
 // sweep closes what was idle for too long, or broke meanwhile.
 func (i *idle) sweep(now time.Time) {
 	i.remove(func(c *Conn) bool { return now.Sub(c.since) >= idleTimeout || !c.quiet() })

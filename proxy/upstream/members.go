@@ -3,13 +3,15 @@ package upstream
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
 // member is a target as the settings name it. A name stands for as many targets as it has addresses.
 type member struct {
 	Address
-	targets []*Target // guarded by Pool.changing
+	targets []*Target    // guarded by Pool.changing
+	retried atomic.Int64 // requests that went to others instead
 }
 
 // start makes the targets that the settings name. That of a name goes where the name leads when it is dialled, until the
@@ -21,7 +23,7 @@ func (p *Pool) start(ctx context.Context) error {
 			return err
 		}
 		m := &member{Address: address}
-		m.targets = []*Target{p.newTarget(m.Address, m.endpoint())}
+		m.targets = []*Target{p.newTarget(m, m.endpoint())}
 		p.members = append(p.members, m)
 	}
 	all := p.known()
@@ -51,7 +53,7 @@ func (p *Pool) change(ctx context.Context, m *member, at []endpoint) (changed bo
 			m.targets = append(m.targets, previous[same])
 			continue
 		}
-		made := p.newTarget(m.Address, at)
+		made := p.newTarget(m, at)
 		added = append(added, made)
 		m.targets = append(m.targets, made)
 	}
@@ -78,6 +80,7 @@ func (p *Pool) change(ctx context.Context, m *member, at []endpoint) (changed bo
 			changed = true
 		}
 	}
+	p.look()
 	return changed || len(added) > 0
 }
 

@@ -9,29 +9,39 @@ import (
 	"time"
 )
 
-// timeoutsToFail is how many probes in a row must time out before a target counts as unhealthy; a refusal or an answer other
-// than 2xx is believed at once.
+// timeoutsToFail is how many probes in a row must fail, the last of them for its time, before a target counts as unhealthy; a
+// refusal or an answer other than 2xx is believed at once, unless settings say otherwise.
 const timeoutsToFail = 2
 
 // probe asks target whether it is healthy until ctx ends, the first time at once.
 func (p *Pool) probe(ctx context.Context, target *Target) {
 	once := sync.OnceFunc(func() { close(target.probed) })
 	defer once()
-	ticker := time.NewTicker(p.settings.Health.Interval)
+	question := p.settings.Health
+	ticker := time.NewTicker(question.Interval)
 	defer ticker.Stop()
-	url, client := prober(target, p.settings.Health)
-	timeouts := 0
+	url, client := prober(target, question)
+	good, bad := 0, 0 // in a row
 	for {
-		err := ask(ctx, client, url, p.settings.Health.Timeout)
+		err := ask(ctx, client, url, question.Timeout)
 		if ctx.Err() != nil {
 			return
 		}
-		if timedOut, ok := err.(net.Error); ok && timedOut.Timeout() { //nolint:errorlint // ask returns it unwrapped
-			timeouts++
+		if err == nil {
+			good, bad = good+1, 0
 		} else {
-			timeouts = 0
+			good, bad = 0, bad+1
 		}
-		p.note(target, err, timeouts)
+		enough := max(question.UnhealthyAfter, 1)
+		if timedOut, ok := err.(net.Error); ok && timedOut.Timeout() { //nolint:errorlint // ask returns it unwrapped
+			enough = max(enough, timeoutsToFail)
+		}
+		switch {
+		case good >= max(question.HealthyAfter, 1) && target.down.Load():
+			p.recovered(target)
+		case bad >= enough && target.down.CompareAndSwap(false, true):
+			p.log.Warn("upstream target is unhealthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint(), "error", err)
+		}
 		once()
 		select {
 		case <-ctx.Done():
@@ -41,15 +51,12 @@ func (p *Pool) probe(ctx context.Context, target *Target) {
 	}
 }
 
-func (p *Pool) note(target *Target, err error, timeouts int) {
-	switch {
-	case err == nil && target.down.Load():
-		target.since.Store(time.Now().UnixNano())
-		target.down.Store(false)
-		p.log.Info("upstream target is healthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint())
-	case err != nil && (timeouts == 0 || timeouts >= timeoutsToFail) && target.down.CompareAndSwap(false, true):
-		p.log.Warn("upstream target is unhealthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint(), "error", err)
-	}
+// recovered lets a target serve again, or for the first time.
+func (p *Pool) recovered(target *Target) {
+	target.since.Store(time.Now().UnixNano())
+	target.down.Store(false)
+	p.log.Info("upstream target is healthy", "upstream", p.settings.Name, "target", target.String(), "endpoint", target.Endpoint())
+	p.look()
 }
 
 // prober asks a target with this question. Another port than its own is asked in HTTP/1.1 also when the target speaks h2c.

@@ -10,6 +10,8 @@ import (
 type Request struct {
 	Head   *message.Head
 	Client []byte // the client's address
+
+	trial bool // the breaker wants to know how it ends
 }
 
 // HashBy is what of a request Hash looks at: a field, a cookie, or, as the zero value and for requests without them, the

@@ -179,11 +179,11 @@ func TestANameThatMovesTakesNewConnectionsWithIt(t *testing.T) {
 	if _, err := farBusy.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the old connection after its exchange: %v", err)
 	}
-	old.Release()
+	p.Release(old)
 	target, conn, far := connect(second)
 	defer far.Close()
 	conn.Close()
-	target.Release()
+	p.Release(target)
 }
 
 func TestAServerThatComesUpMustProveItselfWhileOthersServe(t *testing.T) {

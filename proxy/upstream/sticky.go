@@ -43,8 +43,8 @@ func (p *Pool) Cookie(request *Request, target *Target, secure bool) string {
 	if p.settings.Sticky.Cookie == "" {
 		return ""
 	}
-	if assigned := p.assigned(request); assigned != nil && assigned.Healthy() && !assigned.avoided() {
-		return ""
+	if assigned := p.assigned(request); assigned != nil && assigned.serves(nil) && !assigned.avoided() {
+		return "" // if another answers, that one was full
 	}
 	cookie := p.settings.Sticky.Cookie + "=" + target.mark + "; Path=/; HttpOnly; SameSite=Lax"
 	if secure {

@@ -12,7 +12,8 @@ const avoid = time.Second
 
 // Target is one server of a Pool, with the connections to it. It is safe for concurrent use.
 type Target struct {
-	Address    // as the settings name it; several targets share one when it is a name with several addresses
+	Address                  // as the settings name it; several targets share one when it is a name with several addresses
+	retried    *atomic.Int64 // shared by these
 	at         endpoint
 	id         uint64       // of the endpoint, for Hash
 	mark       string       // of the endpoint, for Sticky
@@ -20,8 +21,13 @@ type Target struct {
 	down       atomic.Bool  // what probes found; never set without probes
 	avoidUntil atomic.Int64 // Unix nanoseconds
 	active     atomic.Int64
-	forget     context.CancelFunc // ends the probes; set by the Pool
-	probed     chan struct{}      // closed once the first of them has a result, or there are none
+	most       int64 // of active; 0: any number
+
+	ejectedUntil atomic.Int64 // Unix nanoseconds; 0: it is not
+	failing      failing
+
+	forget context.CancelFunc // ends the probes; set by the Pool
+	probed chan struct{}      // closed once the first of them has a result, or there are none
 
 	config        *tls.Config // nil without TLS
 	upgradeConfig *tls.Config
@@ -30,11 +36,12 @@ type Target struct {
 	http2         multiplexed
 }
 
-func (p *Pool) newTarget(address Address, at endpoint) *Target {
+func (p *Pool) newTarget(m *member, at endpoint) *Target {
 	t := &Target{
-		probed: make(chan struct{}), Address: address, at: at, id: hashOf(at.address), mark: p.settings.Sticky.mark(p.settings.Name, at), writeTimeout: p.ResponseTimeout(),
+		Address: m.Address, at: at, retried: &m.retried, id: hashOf(at.address), mark: p.settings.Sticky.mark(p.settings.Name, at), writeTimeout: p.ResponseTimeout(),
+		most: int64(p.settings.MaxRequests), probed: make(chan struct{}),
 	}
-	t.config, t.upgradeConfig = configs(address)
+	t.config, t.upgradeConfig = configs(m.Address)
 	t.http2.init(t)
 	return t
 }
@@ -57,8 +64,11 @@ func (t *Target) avoided() bool {
 // Refused notes that the target did not take a connection.
 func (t *Target) Refused() { t.avoidUntil.Store(time.Now().Add(avoid).UnixNano()) }
 
-// Release ends what Pool.Pick began.
-func (t *Target) Release() { t.active.Add(-1) }
+// Retried notes that a request which went to the target, or could not, goes to another.
+func (t *Target) Retried() { t.retried.Add(1) }
+
+// Retries is how often that was so, of all targets at the same Address.
+func (t *Target) Retries() int64 { return t.retried.Load() }
 
 // retire ends the probes and closes the connections that are idle; the others go with the exchange on them.
 func (t *Target) retire() {

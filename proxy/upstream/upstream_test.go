@@ -49,7 +49,7 @@ func picks(t *testing.T, p *upstream.Pool, n int) string {
 		}
 		host, _, _ := strings.Cut(target.Host, ":")
 		hosts = append(hosts, host)
-		target.Release()
+		p.Release(target)
 	}
 	return strings.Join(hosts, "")
 }
