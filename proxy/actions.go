@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/proxy/files"
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/handler"
@@ -97,10 +96,10 @@ func (made *route) serveFiles(folder *files.Server) func(*exchange) {
 			switch {
 			case err == nil:
 			case errors.Is(err, files.ErrNotFound):
-				httpx.WriteFailure(w, r, http.StatusNotFound, "Not found.")
+				x.writeFailure(w, r, http.StatusNotFound, "Not found.")
 			default:
 				x.proxy.log.ErrorContext(r.Context(), "file cannot be served", "route", made.Path, "error", err)
-				httpx.WriteFailure(w, r, http.StatusInternalServerError, "A server error occurred.")
+				x.writeFailure(w, r, http.StatusInternalServerError, "A server error occurred.")
 			}
 		})
 	}

@@ -12,6 +12,15 @@ import (
 
 // Answer notes what is answered, and puts the edge's own fields on it.
 func (x *exchange) Answer(head *message.Head) error {
+	if head.Status >= http.StatusBadRequest && x.site != nil && x.site.Value.intercepts {
+		if page := x.errorPage(head.Status); page != nil {
+			return x.intercept(head, page)
+		}
+	}
+	return x.send(head)
+}
+
+func (x *exchange) send(head *message.Head) error {
 	x.status = head.Status
 	if x.route != nil {
 		x.route.answerFields.apply(x, head)
@@ -41,6 +50,9 @@ func (x *exchange) mark(head *message.Head) {
 
 // Write counts the content. To HEAD none is sent, whatever handlers write.
 func (x *exchange) Write(content []byte) (int, error) {
+	if x.intercepted {
+		return len(content), nil
+	}
 	n, err := x.Stream.Write(content)
 	if x.Head().Method != http.MethodHead {
 		x.bytes += int64(n)
@@ -97,7 +109,7 @@ func (x *exchange) failWith(field *message.Field, status int, text string, value
 		if field != nil {
 			w.Header().Set(string(field.Name), string(field.Value))
 		}
-		httpx.WriteFailure(w, r, status, text, values...)
+		x.writeFailure(w, r, status, text, values...)
 	})
 }
 

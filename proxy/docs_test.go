@@ -22,6 +22,8 @@ func TestEveryExampleOfTheDocumentationIsValid(t *testing.T) {
 	}
 	folder := t.TempDir()
 	certificate(t, folder, "wildcard", "*.example.com")
+	write(t, filepath.Join(folder, "404.html"), "<p>")
+	write(t, filepath.Join(folder, "sorry.html"), "<p>")
 	write(t, filepath.Join(folder, "storage_key"), strings.Repeat("x", 32))
 	write(t, filepath.Join(folder, "tsig.key"), `key "edge" { algorithm hmac-sha256; secret "c2VjcmV0"; };`)
 	for _, secret := range []string{"eab_key", "cloudflare", "aws"} {

@@ -81,6 +81,9 @@ func (x *exchange) answer() {
 		x.redirectSite(elsewhere)
 		return
 	}
+	if under := site.Value.maintenance; under != nil && under.answer(x) {
+		return
+	}
 	found, ok := site.Route(x.path)
 	if !ok {
 		x.fail(http.StatusNotFound, "Not found.")

@@ -44,10 +44,11 @@ type exchange struct {
 	content    content // of the request
 	sent       forward.Exchange
 
-	refusal string // why the request could not be taken in; "" when it could
-	status  int    // of the answer; 0: nothing final was said
-	bytes   int64
-	aborted bool
+	refusal     string // why the request could not be taken in; "" when it could
+	status      int    // of the answer; 0: nothing final was said
+	bytes       int64
+	aborted     bool
+	intercepted bool // a page of the site was answered; what an upstream says beyond its head is dropped
 
 	texts [256]byte // room for the texts above
 }

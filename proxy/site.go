@@ -2,12 +2,16 @@ package proxy
 
 import (
 	"github.com/portico-web/portico/proxy/config"
+	"github.com/portico-web/portico/proxy/deploy"
 	"github.com/portico-web/portico/proxy/routing"
 )
 
 // site is what belongs to a config.Site as a whole, made ready: for answers that no route of it gives.
 type site struct {
 	answerFields *answerFields
+	errorPages   errorPages
+	intercepts   bool         // the pages stand for upstreams' failures, too
+	maintenance  *maintenance // nil: the site is served
 }
 
 // newSite makes a site and its routes ready.
@@ -15,7 +19,10 @@ func (p *Proxy) newSite(s *state, configured *config.Site) routing.Site[*site, *
 	fields := newAnswerFields(configured)
 	made := routing.Site[*site, *route]{
 		Hosts: configured.Hosts, RedirectFrom: configured.RedirectFrom,
-		Value: &site{answerFields: fields},
+		Value: &site{answerFields: fields, errorPages: configured.ErrorPage, intercepts: configured.InterceptErrors},
+	}
+	if wanted := configured.Maintenance; wanted != nil {
+		made.Value.maintenance = newMaintenance(&deploy.Maintenance{Message: wanted.Message, Allow: wanted.Allowed()})
 	}
 	for _, wanted := range configured.Routes {
 		made.Routes = append(made.Routes, routing.Route[*route]{Path: wanted.Path, Value: p.newRoute(s, configured, wanted, fields.ofRoute(configured, &wanted))})

@@ -16,6 +16,12 @@ type Site struct {
 	SecurityHeaders SecurityHeaders `yaml:"security_headers"`
 	RequestHeaders  FieldEdits      `yaml:"request_headers"`  // of requests that are forwarded
 	ResponseHeaders FieldEdits      `yaml:"response_headers"` // of every answer
+
+	ErrorPages      map[string]string `yaml:"error_pages"`      // files by status, or by class: 404, 5xx
+	InterceptErrors bool              `yaml:"intercept_errors"` // in the place of what upstreams say, too
+	Maintenance     *Maintenance      `yaml:"maintenance"`      // nil: the site is served
+
+	errorPages map[string][]byte // what the files hold
 }
 
 func (c *checker) site(path string, site *Site) {
@@ -30,6 +36,7 @@ func (c *checker) site(path string, site *Site) {
 	c.securityHeaders(path+".security_headers", site.SecurityHeaders)
 	c.requestHeaders(path+".request_headers", site.RequestHeaders)
 	c.responseHeaders(path+".response_headers", site.ResponseHeaders)
+	c.errorPages(path, site)
 	if len(site.Routes) == 0 {
 		c.doc.Faultf(path, "%s has no routes: name at least one, such as {path: /, upstream: NAME}", path)
 	}
@@ -64,6 +71,9 @@ func (c *checker) siteHosts(path string, hosts []string) {
 
 func (s *Site) fillIn(issuer string, mostContent Size) {
 	s.SecurityHeaders.fillIn(issuer)
+	if s.Maintenance != nil && s.Maintenance.off {
+		s.Maintenance = nil
+	}
 	for i := range s.Routes {
 		s.Routes[i].fillIn(mostContent)
 	}
