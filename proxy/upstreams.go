@@ -17,6 +17,9 @@ func (p *Proxy) poolSettings(name string, u config.Upstream) upstream.Settings {
 		ResponseTimeout: u.ResponseTimeout, Resolve: *u.Resolve, MaxRequests: u.MaxRequests, FailureStatuses: u.FailureStatuses,
 		Retries: upstream.Retries(u.Retries),
 	}
+	if u.TLS != nil {
+		settings.TLS = u.TLS.Settings()
+	}
 	if u.Queue != nil {
 		settings.Queue = upstream.Queue{Size: *u.Queue.Size, Timeout: u.Queue.Timeout}
 	}

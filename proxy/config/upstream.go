@@ -20,6 +20,8 @@ type Upstream struct {
 	Passive   *Passive      `yaml:"passive"`    // nil: not taken out for what they fail
 	Breaker   *Breaker      `yaml:"breaker"`    // nil: none
 
+	TLS *TargetTLS `yaml:"tls"` // nil: https is verified with the system's roots
+
 	FailureStatuses []int   `yaml:"failure_statuses"` // of answers that count as failures for Passive and Breaker
 	MaxRequests     int     `yaml:"max_requests"`     // that one target works on at once; 0: any number
 	Queue           *Queue  `yaml:"queue"`            // nil: nothing is bounded
@@ -64,6 +66,9 @@ func (c *checker) upstream(path string, u Upstream) {
 	}
 	if u.Breaker != nil {
 		c.breaker(path+".breaker", u.Breaker)
+	}
+	if u.TLS != nil {
+		c.targetTLS(path+".tls", u)
 	}
 	c.bounds(path, u)
 }

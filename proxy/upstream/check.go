@@ -73,7 +73,11 @@ func (s Settings) servers(ctx context.Context, target string) (servers []*Target
 	if err != nil {
 		return nil, err
 	}
-	pool, m := &Pool{settings: s}, &member{Address: address}
+	config, err := s.TLS.Config()
+	if err != nil {
+		return nil, err
+	}
+	pool, m := &Pool{settings: s, tls: config}, &member{Address: address}
 	at := []endpoint{m.endpoint()}
 	if s.Resolve > 0 && m.named() {
 		if at, err = pool.endpoints(ctx, m); err != nil {

@@ -87,20 +87,3 @@ func (t *Target) connect(ctx context.Context, config *tls.Config) (*wire, *tls.C
 	}
 	return over, secure, nil
 }
-
-// configs are the TLS configurations of a target: one that offers all that is spoken here, and one for upgrades.
-func configs(address Address) (config, upgrade *tls.Config) {
-	if address.Scheme != "https" {
-		return nil, nil
-	}
-	config = &tls.Config{
-		MinVersion: tls.VersionTLS12, ServerName: address.hostname(), NextProtos: []string{protocolHTTP2, protocolHTTP11},
-		ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
-	}
-	upgrade = config.Clone()
-	upgrade.NextProtos = []string{protocolHTTP11}
-	return config, upgrade
-}
-
-// sessions is how many TLS sessions of a target can be resumed.
-const sessions = 64

@@ -3,6 +3,7 @@ package upstream
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -23,6 +24,7 @@ type Settings struct {
 	Balance Balance
 	HashBy  HashBy // when the balance is Hash
 	Sticky  Sticky
+	TLS     TLS // of targets of https
 	Health  *Probe
 	Passive Passive
 	Breaker Breaker
@@ -81,6 +83,7 @@ func (s Settings) Equal(other Settings) bool {
 // Pool chooses among targets, probes them and keeps the connections to them. It is safe for concurrent use.
 type Pool struct {
 	settings Settings
+	tls      *tls.Config
 	retries  Retries // with what is left out filled in
 	members  []*member
 	changing sync.Mutex                // held while a member's targets change
@@ -102,6 +105,13 @@ func New(settings Settings, log *slog.Logger) (*Pool, error) {
 	p.retries.Within = cmp.Or(p.retries.Within, DefaultWithin)
 	if settings.Breaker.Percent > 0 {
 		p.breaker = &breaker{settings: settings.Breaker}
+	}
+	var err error
+	if p.tls, err = settings.TLS.Config(); err != nil {
+		return nil, err
+	}
+	if settings.TLS.Insecure {
+		log.Warn("upstream is believed whoever it is, its certificates are not verified", "upstream", settings.Name)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop

@@ -77,7 +77,7 @@ func prober(target *Target, question *Probe) (url string, client *http.Client) {
 	at, dialer := target.at.withPort(question.Port), net.Dialer{}
 	return scheme + "://" + host + question.Path, &http.Client{
 		Transport: &http.Transport{
-			DisableKeepAlives: true, Proxy: nil, Protocols: &protocols,
+			DisableKeepAlives: true, Proxy: nil, Protocols: &protocols, TLSClientConfig: target.upgradeConfig.Clone(),
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, at.network, at.address)
 			},

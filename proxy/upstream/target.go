@@ -41,7 +41,7 @@ func (p *Pool) newTarget(m *member, at endpoint) *Target {
 		Address: m.Address, at: at, retried: &m.retried, id: hashOf(at.address), mark: p.settings.Sticky.mark(p.settings.Name, at), writeTimeout: p.ResponseTimeout(),
 		most: int64(p.settings.MaxRequests), probed: make(chan struct{}),
 	}
-	t.config, t.upgradeConfig = configs(m.Address)
+	t.secure(p.tls)
 	t.http2.init(t)
 	return t
 }
