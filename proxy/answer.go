@@ -43,6 +43,9 @@ func (x *exchange) mark(head *message.Head) {
 	if x.limit != nil {
 		x.describeLimit(head)
 	}
+	if x.canaryAssigned != "" {
+		head.Add(message.SetCookie, x.canaryAssigned)
+	}
 	if x.proxy.altSvc != "" && !x.plain && !x.trusted { // a balancer's clients would look for HTTP/3 there
 		head.Set(message.AltSvc, x.proxy.altSvc)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/proxy/control"
+	"github.com/portico-web/portico/proxy/upstream"
 )
 
 // serveControl serves the control socket, if there is one; the function that comes back stops that and waits.
@@ -29,6 +30,15 @@ func (p *Proxy) serveControl(ctx context.Context, socket *control.Socket) (stop 
 	}
 }
 
+func targetStatus(name string, pool *upstream.Pool) (targets []control.Target) {
+	for _, target := range pool.Targets() {
+		targets = append(targets, control.Target{
+			Upstream: name, Target: target.String(), Endpoint: target.Endpoint(), Healthy: target.Healthy(), Ejected: target.Ejected(), Active: target.Active(),
+		})
+	}
+	return targets
+}
+
 // Status is what the edge says of itself over the control socket.
 func (p *Proxy) Status() control.Status {
 	s := p.current.Load()
@@ -38,10 +48,10 @@ func (p *Proxy) Status() control.Status {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.services)) {
 		status.Upstreams = append(status.Upstreams, p.upstreamStatus(s, name))
-		for _, target := range s.services[name].now.Load().forwarder.Pool().Targets() {
-			status.Targets = append(status.Targets, control.Target{
-				Upstream: name, Target: target.String(), Endpoint: target.Endpoint(), Healthy: target.Healthy(), Ejected: target.Ejected(), Active: target.Active(),
-			})
+		now := s.services[name].now.Load()
+		status.Targets = append(status.Targets, targetStatus(name, now.forwarder.Pool())...)
+		if now.canary != nil {
+			status.Targets = append(status.Targets, targetStatus(name+canarySuffix, now.canary.forwarder.Pool())...)
 		}
 	}
 	if p.certs != nil {

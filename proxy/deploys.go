@@ -179,7 +179,8 @@ func (p *Proxy) upstreamStatus(s *state, name string) control.Upstream {
 	return control.Upstream{
 		Name: name, Targets: targets, Deployed: len(record.Live) > 0,
 		Differs: !slices.Equal(targets, s.config.Upstreams[name].Targets), Previous: record.Previous,
-		Busy: p.deploys.claimant(name), Last: record.Last(), Pause: record.Pause, Waiting: waiting, Maintenance: record.Maintenance,
+		Busy: p.deploys.claimant(name), Last: record.Last(), Canary: record.Canary,
+		Pause: record.Pause, Waiting: waiting, Maintenance: record.Maintenance,
 	}
 }
 
@@ -221,6 +222,7 @@ type change struct {
 	name    string
 	event   deploy.Event // Targets is empty when those of the configuration are to serve
 	back    bool         // Targets are those before the last change
+	promote bool         // Targets are the canary's
 	prove   bool
 	smoke   []string
 	timeout time.Duration
@@ -236,23 +238,34 @@ func (p *Proxy) Deploy(ctx context.Context, name, by string, wanted control.Depl
 	if err := deploy.CheckTargets(wanted.Targets); err != nil {
 		return err
 	}
-	for _, path := range wanted.Smoke {
+	if err := checkSmoke(wanted.Smoke); err != nil {
+		return err
+	}
+	c := &change{
+		proxy: p, name: name, event: deploy.Event{Action: "deploy", By: by, Targets: wanted.Targets},
+		prove: true, smoke: wanted.Smoke, timeout: time.Duration(wanted.Timeout), drain: drainOf(wanted.Drain), tell: tell,
+	}
+	return c.carryOut(ctx)
+}
+
+func checkSmoke(paths []string) error {
+	for _, path := range paths {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("the smoke path %q does not begin with a slash", path)
 		}
 	}
-	c := &change{
-		proxy: p, name: name, event: deploy.Event{Action: "deploy", By: by, Targets: wanted.Targets},
-		prove: true, smoke: wanted.Smoke, timeout: time.Duration(wanted.Timeout), drain: deploy.Drain{Within: time.Duration(wanted.Drain.Within), Grace: time.Duration(wanted.Drain.Grace)}, tell: tell,
-	}
-	return c.carryOut(ctx)
+	return nil
+}
+
+func drainOf(wanted control.Drain) deploy.Drain {
+	return deploy.Drain{Within: time.Duration(wanted.Within), Grace: time.Duration(wanted.Grace)}
 }
 
 // Rollback implements control.Deploys.
 func (p *Proxy) Rollback(ctx context.Context, name, by string, wanted control.Rollback, tell control.Tell) error {
 	c := &change{
 		proxy: p, name: name, event: deploy.Event{Action: "rollback", By: by}, back: true,
-		prove: !wanted.Force, timeout: time.Duration(wanted.Timeout), drain: deploy.Drain{Within: time.Duration(wanted.Drain.Within), Grace: time.Duration(wanted.Drain.Grace)}, tell: tell,
+		prove: !wanted.Force, timeout: time.Duration(wanted.Timeout), drain: drainOf(wanted.Drain), tell: tell,
 	}
 	return c.carryOut(ctx)
 }
@@ -261,28 +274,19 @@ func (p *Proxy) Rollback(ctx context.Context, name, by string, wanted control.Ro
 // switch, everything is as it was when it fails or ctx ends; afterwards ctx is of no matter.
 func (c *change) carryOut(ctx context.Context) error {
 	p := c.proxy
-	if _, err := p.service(c.name); err != nil {
-		return err
-	}
-	claimed, release, err := p.deploys.claim(ctx, c.name, c.event.By, c.event.Action)
+	claimed, release, err := c.claim(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if c.back {
-		if c.event.Targets = p.deploys.file.Record(c.name).Previous; len(c.event.Targets) == 0 {
-			return fmt.Errorf("%s was never deployed: there is nothing to go back to", c.name)
-		}
+	if err := c.choose(p.deploys.file.Record(c.name)); err != nil {
+		return err
 	}
 	log := p.log.With("upstream", c.name, "action", c.event.Action, "by", c.event.By, "targets", c.event.Targets)
 	log.Info("deploy begins")
 	before, err := c.switchTargets(claimed)
-	if err != nil && p.deploys.ctx.Err() != nil {
-		err = errors.New("the edge stops: nothing was switched")
-	}
 	if err != nil {
-		log.Warn("deploy failed, the targets before serve on", "error", err)
-		return err
+		return c.gaveUp(err)
 	}
 	if before == nil {
 		log.Info("deploy changes nothing")
@@ -299,6 +303,40 @@ func (c *change) carryOut(ctx context.Context) error {
 	}
 	c.tell(control.Progress{Step: control.StepDrained, Text: drained.String()})
 	return nil
+}
+
+// claim keeps everybody else from deploying the upstream.
+func (c *change) claim(ctx context.Context) (claimed context.Context, release func(), err error) {
+	if _, err := c.proxy.service(c.name); err != nil {
+		return nil, nil, err
+	}
+	return c.proxy.deploys.claim(ctx, c.name, c.event.By, c.event.Action)
+}
+
+// choose settles which targets are to serve, when the command leaves that to what was done before.
+func (c *change) choose(record deploy.Record) error {
+	switch {
+	case c.promote && record.Canary == nil:
+		return fmt.Errorf("%s has no canary", c.name)
+	case c.promote:
+		c.event.Targets = record.Canary.Targets
+	case record.Canary != nil:
+		return fmt.Errorf("%s has a canary: promote it, or end it with --percent 0", c.name)
+	case c.back && len(record.Previous) == 0:
+		return fmt.Errorf("%s was never deployed: there is nothing to go back to", c.name)
+	case c.back:
+		c.event.Targets = record.Previous
+	}
+	return nil
+}
+
+// gaveUp tells why nothing was switched.
+func (c *change) gaveUp(err error) error {
+	if c.proxy.deploys.ctx.Err() != nil {
+		err = errors.New("the edge stops: nothing was switched")
+	}
+	c.proxy.log.Warn("deploy failed, what served before serves on", "upstream", c.name, "action", c.event.Action, "by", c.event.By, "targets", c.event.Targets, "error", err)
+	return err
 }
 
 // switchTargets proves the new targets and lets them serve. Whose requests are to be drained is returned; nil when the new
@@ -329,6 +367,9 @@ func (c *change) switchTargets(ctx context.Context) (before []*forward.Forwarder
 	// The file is what counts: whoever starts after this moment starts with the new targets.
 	err = p.deploys.file.Update(c.name, func(r *deploy.Record) {
 		r.Live = c.event.Targets
+		if c.promote {
+			r.Canary = nil
+		}
 		if !same {
 			r.Previous = c.event.From
 			r.Note(c.event)
@@ -338,11 +379,13 @@ func (c *change) switchTargets(ctx context.Context) (before []*forward.Forwarder
 		pool.Close()
 		return nil, err
 	}
-	replaced := service.replace(forward.New(pool, &p.streams, p.log))
-	replaced.Close()
-	before = append(service.lingering, replaced)
-	service.lingering = nil
-	return before, nil
+	before = service.replace(forwarders{live: forward.New(pool, &p.streams, p.log)})
+	if canary := service.now.Load().canary; c.promote && canary != nil {
+		service.change(func(next *serving) { next.canary = nil })
+		canary.forwarder.Retire()
+		before = append(before, canary.forwarder)
+	}
+	return service.drainable(before...), nil
 }
 
 // proveTargets probes the new targets, and asks for the smoke paths.

@@ -39,6 +39,9 @@ type exchange struct {
 	limit       *limit // what the request was counted against; nil for nothing
 	limited     ratelimit.Result
 
+	canaryNumber   int    // by which it belongs to a canary or not, plus 1; 0: that was not asked
+	canaryAssigned string // the cookie that tells the client its number; "" when it knows
+
 	out        message.Responder // the exchange itself, or what compresses on the way to it
 	compressed compress.Responder
 	content    content // of the request

@@ -121,7 +121,11 @@ func (edgeCollector) Describe(descriptions chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c edgeCollector) Collect(into chan<- prometheus.Metric) {
 	for name, service := range c.proxy.current.Load().services {
-		collectPool(into, name, service.now.Load().forwarder.Pool())
+		now := service.now.Load()
+		collectPool(into, name, now.forwarder.Pool())
+		if now.canary != nil {
+			collectPool(into, name+canarySuffix, now.canary.forwarder.Pool())
+		}
 	}
 	select {
 	case <-c.proxy.ready:

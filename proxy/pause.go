@@ -12,7 +12,6 @@ import (
 	"github.com/portico-web/portico/proxy/deploy"
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/message"
-	"github.com/portico-web/portico/proxy/upstream"
 )
 
 // pauseTick is how often a request that waits asks whether its client is still there.
@@ -83,15 +82,23 @@ func (p *Proxy) Pause(ctx context.Context, name, by string, wanted control.Pause
 	if err := decided.Check(); err != nil {
 		return err
 	}
-	var before *forward.Forwarder
+	var before []*forward.Forwarder
 	err := p.decide(name, deploy.Event{Action: "pause", By: by}, func(r *deploy.Record) { r.Pause = decided }, func(s *service) error {
-		pool, err := upstream.New(s.now.Load().forwarder.Pool().Settings(), p.log)
-		if err != nil {
+		var made forwarders
+		now := s.now.Load()
+		var err error
+		if made.live, err = p.openForwarder(nil, now.forwarder.Pool().Settings()); err != nil {
 			return err
 		}
+		if now.canary != nil {
+			if made.canary, err = p.openForwarder(nil, now.canary.forwarder.Pool().Settings()); err != nil {
+				made.close()
+				return err
+			}
+		}
 		s.change(func(next *serving) { next.pause = p.deploys.newPause(decided) })
-		before = s.replace(forward.New(pool, &p.streams, p.log))
-		s.linger(before)
+		before = s.replace(made)
+		s.linger(before...)
 		return nil
 	})
 	if err != nil {
@@ -101,7 +108,7 @@ func (p *Proxy) Pause(ctx context.Context, name, by string, wanted control.Pause
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.deploys.ctx, cancel)()
-	drained := deploy.Drain{Within: time.Duration(wanted.Drain), KeepStreams: true}.Wait(waiting, []*forward.Forwarder{before})
+	drained := deploy.Drain{Within: time.Duration(wanted.Drain), KeepStreams: true}.Wait(waiting, before)
 	tell(control.Progress{Step: control.StepDrained, Text: drained.String()})
 	return nil
 }

@@ -21,6 +21,7 @@ type service struct {
 // serving is what a service does with requests. It is not changed but replaced.
 type serving struct {
 	forwarder   *forward.Forwarder
+	canary      *canary      // nil: all clients are served alike
 	pause       *pause       // nil: requests need not wait
 	maintenance *maintenance // nil: they are served
 }
@@ -44,17 +45,27 @@ func (s *service) serve(x *exchange) {
 			}
 			continue // much may have changed meanwhile
 		}
-		forwarder := now.forwarder
-		err := forwarder.Forward(x, x.Body(), x.out, &x.sent)
+		if now.canary != nil && now.canary.takes(x) && now.canary.serve(x) {
+			return
+		}
+		err := now.forwarder.Forward(x, x.Body(), x.out, &x.sent)
 		switch {
 		case err == nil:
 		case errors.Is(err, forward.ErrRetired): // it was replaced just now
 			continue
 		default:
-			x.forwardFailed(forwarder, err)
+			x.forwardFailed(now.forwarder, err)
 		}
 		return
 	}
+}
+
+// forwarders are all that the service forwards to.
+func (s *serving) forwarders() []*forward.Forwarder {
+	if s.canary == nil {
+		return []*forward.Forwarder{s.forwarder}
+	}
+	return []*forward.Forwarder{s.forwarder, s.canary.forwarder}
 }
 
 // change changes what the service does from now on. Requests that wait look again.
@@ -68,25 +79,52 @@ func (s *service) change(change func(next *serving)) {
 	}
 }
 
-// replace lets another forwarder take the requests from now on, and returns the one before: it takes no more.
-func (s *service) replace(forwarder *forward.Forwarder) (before *forward.Forwarder) {
-	before = s.now.Load().forwarder
-	s.change(func(next *serving) { next.forwarder = forwarder })
-	before.Retire()
+// replace lets other forwarders take the requests from now on, and returns the ones before: they take no more.
+func (s *service) replace(made forwarders) (before []*forward.Forwarder) {
+	s.change(func(next *serving) {
+		if made.live != nil {
+			before = append(before, next.forwarder)
+			next.forwarder = made.live
+		}
+		if made.canary != nil && next.canary != nil {
+			before = append(before, next.canary.forwarder)
+			next.canary = &canary{made.canary, next.canary.share}
+		}
+	})
+	for _, forwarder := range before {
+		forwarder.Retire()
+	}
 	return before
 }
 
-// linger keeps in mind a forwarder that a reload replaced: its requests may be with targets that are deployed away later.
-func (s *service) linger(replaced *forward.Forwarder) {
-	s.lingering = slices.DeleteFunc(append(s.lingering, replaced), func(f *forward.Forwarder) bool {
+// linger keeps in mind forwarders that were replaced though nothing was deployed: their requests may be with targets that are
+// deployed away later.
+func (s *service) linger(replaced ...*forward.Forwarder) {
+	s.lingering = slices.DeleteFunc(append(s.lingering, replaced...), func(f *forward.Forwarder) bool {
 		exchanges, _ := f.Active()
 		return exchanges == 0
 	})
-	replaced.Close()
+	for _, forwarder := range replaced {
+		forwarder.Close()
+	}
+}
+
+// drainable closes forwarders that were replaced, and returns them with those that linger: what is to be waited for.
+func (s *service) drainable(replaced ...*forward.Forwarder) []*forward.Forwarder {
+	for _, forwarder := range replaced {
+		forwarder.Close()
+	}
+	all := append(s.lingering, replaced...)
+	s.lingering = nil
+	return all
 }
 
 // targets are those that serve.
 func (s *service) targets() []string { return s.now.Load().forwarder.Pool().Settings().Targets }
 
 // close closes what the service forwards to. Requests that are still about to begin are served.
-func (s *service) close() { s.now.Load().forwarder.Close() }
+func (s *service) close() {
+	for _, forwarder := range s.now.Load().forwarders() {
+		forwarder.Close()
+	}
+}

@@ -18,8 +18,8 @@ type state struct {
 	config   *config.Config
 	trusted  []netip.Prefix
 	table    *routing.Table[*site, *route]
-	services map[string]*service             // by the name of their upstream
-	prepared map[*service]*forward.Forwarder // what they get once the state is in use
+	services map[string]*service     // by the name of their upstream
+	prepared map[*service]forwarders // what they get once the state is in use
 	limiter  ratelimit.Limiter
 	shared   *ratelimit.Shared // the limiter, when it is Redis
 }
@@ -27,7 +27,7 @@ type state struct {
 // build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
 // has is closed by retire, once the new state is in use.
 func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) (built *state, err error) {
-	s := &state{config: cfg, services: map[string]*service{}, prepared: map[*service]*forward.Forwarder{}, limiter: p.local}
+	s := &state{config: cfg, services: map[string]*service{}, prepared: map[*service]forwarders{}, limiter: p.local}
 	defer func() {
 		if err != nil {
 			s.retire(previous)
@@ -75,35 +75,66 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 func (s *state) openUpstreams(p *Proxy, previous *state) error {
 	for name := range s.config.Upstreams {
 		record := p.deploys.file.Record(name)
-		settings := s.upstreamSettings(p, name, record.Live)
-		var before *service
-		if previous != nil {
-			before = previous.services[name]
+		var now serving
+		if previous != nil && previous.services[name] != nil {
+			s.services[name] = previous.services[name]
+			now = *s.services[name].now.Load()
 		}
-		if before != nil {
-			s.services[name] = before
-			if before.now.Load().forwarder.Pool().Settings().Equal(settings) {
-				continue
-			}
-		}
-		pool, err := upstream.New(settings, p.log)
-		if err != nil {
+		var made forwarders
+		var err error
+		if made.live, err = p.openForwarder(now.forwarder, s.upstreamSettings(p, name, record.Live)); err != nil {
 			return fmt.Errorf("upstreams.%s: %w", name, err)
 		}
-		forwarder := forward.New(pool, &p.streams, p.log)
-		if before != nil {
-			s.prepared[before] = forwarder
+		if decided := record.Canary; decided != nil {
+			var current *forward.Forwarder
+			if now.canary != nil {
+				current = now.canary.forwarder
+			}
+			if made.canary, err = p.openForwarder(current, s.upstreamSettings(p, name, decided.Targets)); err != nil {
+				made.close()
+				return fmt.Errorf("upstreams.%s: %w", name, err)
+			}
+		}
+		if before := s.services[name]; before != nil {
+			s.prepared[before] = made
 			continue
 		}
-		s.services[name] = newService(name, serving{forwarder, p.deploys.newPause(record.Pause), newMaintenance(record.Maintenance)})
+		s.services[name] = newService(name, serving{
+			made.live, newCanary(record.Canary, made.canary), p.deploys.newPause(record.Pause), newMaintenance(record.Maintenance),
+		})
 	}
 	return nil
+}
+
+// forwarders are what a service shall forward to; nil where it keeps what it has.
+type forwarders struct{ live, canary *forward.Forwarder }
+
+func (f forwarders) close() {
+	for _, forwarder := range []*forward.Forwarder{f.live, f.canary} {
+		if forwarder != nil {
+			forwarder.Close()
+		}
+	}
+}
+
+// openForwarder makes a forwarder of these settings; nil when the current one, if there is one, is of the same.
+func (p *Proxy) openForwarder(current *forward.Forwarder, settings upstream.Settings) (*forward.Forwarder, error) {
+	if current != nil && current.Pool().Settings().Equal(settings) {
+		return nil, nil
+	}
+	pool, err := upstream.New(settings, p.log)
+	if err != nil {
+		return nil, err
+	}
+	return forward.New(pool, &p.streams, p.log), nil
 }
 
 // awaitProbes waits until the health of every target is known.
 func (s *state) awaitProbes() {
 	for _, service := range s.services {
-		service.now.Load().forwarder.Pool().Probed()
+		for _, forwarder := range service.now.Load().forwarders() {
+			forwarder.Pool().Probed()
+		}
 	}
 }
 
@@ -118,16 +149,16 @@ func (s *state) upstreamSettings(p *Proxy, name string, targets []string) upstre
 
 // takeServices lets the services go by this state, which is in use from now on.
 func (s *state) takeServices() {
-	for service, forwarder := range s.prepared {
-		service.linger(service.replace(forwarder))
+	for service, made := range s.prepared {
+		service.linger(service.replace(made)...)
 	}
 	s.prepared = nil
 }
 
 // retire closes what s has and kept does not use.
 func (s *state) retire(kept *state) {
-	for _, forwarder := range s.prepared {
-		forwarder.Close()
+	for _, made := range s.prepared {
+		made.close()
 	}
 	for name, service := range s.services {
 		if kept == nil || kept.services[name] != service {

@@ -102,6 +102,37 @@ func (c rollbackCommand) Run(ctx context.Context) error {
 	return c.change(ctx, "rollback", control.Rollback{Force: c.Force, Timeout: c.Timeout, Drain: c.drain()})
 }
 
+type canaryCommand struct {
+	changeFlags
+	Target  []string `placeholder:"HOST:PORT" help:"A target of the canary; several by repeating it. None: those that it has."`
+	Percent *float64 `placeholder:"N" help:"How much of the clients it serves; 0 ends it."`
+	Promote bool     `help:"Let it serve all clients, in the way of a deploy."`
+	Smoke   []string `placeholder:"PATH" help:"A path that each new target must answer 2xx or 3xx before; several by repeating it."`
+	drainFlags
+}
+
+func (canaryCommand) Help() string {
+	return `A share of the clients is served by other targets, which must pass what a deploy asks of them. A client keeps its side by a
+cookie; a share that grows takes more clients to the canary and none back. While there is a canary nothing is deployed.
+
+Examples:
+  proxy canary app --target 127.0.0.1:8002 --percent 5 --smoke /api/health/
+  proxy canary app --percent 50
+  proxy canary app --promote
+  proxy canary app --percent 0               (the end of it)`
+}
+
+func (c canaryCommand) Run(ctx context.Context) error {
+	wanted := control.Canary{Targets: c.Target, Promote: c.Promote, Smoke: c.Smoke, Timeout: c.Timeout, Drain: c.drain()}
+	switch {
+	case c.Percent != nil:
+		wanted.Percent = *c.Percent
+	case !c.Promote:
+		return errors.New("canary " + c.Name + ": name --percent, or --promote")
+	}
+	return c.change(ctx, "canary", wanted)
+}
+
 type pauseCommand struct {
 	changeFlags
 	For      control.Duration `default:"30s" help:"How long a request waits at most, before it is answered 503 (default: 30s)."`

@@ -80,6 +80,7 @@ func TestADeployThatFailsIsOneLine(t *testing.T) {
 	}{
 		"nobody listens":   {[]string{"deploy", "app", "--target", "127.0.0.1:1", "--timeout", "200ms"}, "proxy: deploy app: 127.0.0.1:1 did not pass 3 probes in a row within 200ms"},
 		"unknown upstream": {[]string{"deploy", "ap"}, `proxy: deploy ap: unknown upstream "ap": proxy.yaml has app`},
+		"no percentage":    {[]string{"canary", "app"}, "proxy: canary app: name --percent, or --promote"},
 		"nothing before":   {[]string{"rollback", "app"}, "proxy: rollback app: app was never deployed: there is nothing to go back to"},
 		"no duration":      {[]string{"deploy", "app", "--drain=-1s"}, "is not a duration such as 30s"},
 		"another upstream": {[]string{"history", "ap"}, "unknown upstream"},
@@ -99,7 +100,7 @@ func TestTheHelpOfDeployTeaches(t *testing.T) {
 	t.Parallel()
 	for command, example := range map[string]string{
 		"deploy": "proxy deploy app --target 127.0.0.1:8002 --smoke /api/health/", "rollback": "proxy rollback app --force",
-		"pause": "proxy pause app --for 1m", "resume": "proxy resume app", "maintenance": "proxy maintenance app off",
+		"canary": "proxy canary app --promote", "pause": "proxy pause app --for 1m", "resume": "proxy resume app", "maintenance": "proxy maintenance app off",
 	} {
 		if stdout, _, status := run(t, command, "--help"); status != 0 || !strings.Contains(stdout, example) {
 			t.Errorf("%s: %d\n%s", command, status, stdout)
@@ -107,14 +108,17 @@ func TestTheHelpOfDeployTeaches(t *testing.T) {
 	}
 }
 
-func TestPauseResumeAndMaintenanceTellWhatTheyDid(t *testing.T) {
+func TestTheOtherCommandsTellWhatTheyDid(t *testing.T) {
 	t.Parallel()
-	file := deployable(t, application(t))
+	file, canary := deployable(t, application(t)), application(t)
 	e := start(t, file)
 	for _, c := range []struct {
 		arguments []string
 		says      string
 	}{
+		{[]string{"canary", "app", "--target", canary, "--percent", "2.5"}, "probing " + canary + ": 1/3\n"},
+		{[]string{"canary", "app", "--percent", "10"}, "10% of the clients are served by " + canary + "\n"},
+		{[]string{"canary", "app", "--percent", "0"}, "the canary has ended\ndrained 0 requests in "},
 		{[]string{"pause", "app", "--for", "1m", "--max-queue", "5"}, "paused: 5 requests wait up to 1m0s each\ndrained 0 requests in "},
 		{[]string{"resume", "app"}, "resumed, 0 requests waited\n"},
 		{[]string{"maintenance", "app", "on", "--message", "Back soon.", "--allow", "203.0.113.0/24"}, "maintenance on: app\n"},
@@ -126,7 +130,7 @@ func TestPauseResumeAndMaintenanceTellWhatTheyDid(t *testing.T) {
 		}
 	}
 	stdout, _, _ := run(t, "history", "app", "--config", file)
-	if strings.Count(stdout, "\n") != 5 || !strings.Contains(stdout, "maintenance on") {
+	if strings.Count(stdout, "\n") != 8 || !strings.Contains(stdout, "maintenance on") {
 		t.Error(stdout)
 	}
 	e.stop()

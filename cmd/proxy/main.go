@@ -19,6 +19,7 @@ type commands struct {
 	Certs       certsCommand       `cmd:"" help:"List the certificates of a running edge: names, issuers, expiry and the last error."`
 	Deploy      deployCommand      `cmd:"" help:"Put other targets in the place of an upstream's, without a lost request."`
 	Rollback    rollbackCommand    `cmd:"" help:"Go back to the targets before the last deploy."`
+	Canary      canaryCommand      `cmd:"" help:"Let a share of the clients be served by other targets."`
 	Pause       pauseCommand       `cmd:"" help:"Let requests to an upstream wait."`
 	Resume      resumeCommand      `cmd:"" help:"End a pause."`
 	Maintenance maintenanceCommand `cmd:"" help:"Answer requests to an upstream 503, or end that."`

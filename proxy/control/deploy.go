@@ -28,6 +28,7 @@ type Upstream struct {
 	Busy     string        `json:"busy,omitempty"`     // the deploy that is under way
 	Last     *deploy.Event `json:"last,omitempty"`     // what was done last
 
+	Canary      *deploy.Canary      `json:"canary,omitempty"`
 	Pause       *deploy.Pause       `json:"pause,omitempty"`
 	Waiting     int64               `json:"waiting,omitempty"` // requests, for the pause to end
 	Maintenance *deploy.Maintenance `json:"maintenance,omitempty"`
@@ -44,6 +45,17 @@ type Deploy struct {
 // Rollback goes back to the targets before the last deploy.
 type Rollback struct {
 	Force   bool     `json:"force"` // without probes
+	Timeout Duration `json:"timeout"`
+	Drain   Drain    `json:"drain"`
+}
+
+// Canary lets a share of the clients be served by other targets, changes the share, or ends that; or lets these targets serve
+// all clients.
+type Canary struct {
+	Targets []string `json:"targets"` // none: those that the canary has
+	Percent float64  `json:"percent"` // of the clients; 0 ends the canary
+	Promote bool     `json:"promote"` // it serves all clients from now on
+	Smoke   []string `json:"smoke"`   // as in Deploy
 	Timeout Duration `json:"timeout"`
 	Drain   Drain    `json:"drain"`
 }
@@ -112,6 +124,7 @@ type Tell func(Progress)
 type Deploys interface {
 	Deploy(ctx context.Context, name, by string, wanted Deploy, tell Tell) error
 	Rollback(ctx context.Context, name, by string, wanted Rollback, tell Tell) error
+	Canary(ctx context.Context, name, by string, wanted Canary, tell Tell) error
 	Pause(ctx context.Context, name, by string, wanted Pause, tell Tell) error
 	Resume(ctx context.Context, name, by string, wanted Resume, tell Tell) error
 	Maintain(ctx context.Context, name, by string, wanted Maintenance, tell Tell) error
@@ -128,6 +141,7 @@ const maxCommand = 64 << 10
 func handleDeploys(mux *http.ServeMux, edge Deploys) {
 	mux.HandleFunc("POST /upstreams/{name}/deploy", command(edge.Deploy))
 	mux.HandleFunc("POST /upstreams/{name}/rollback", command(edge.Rollback))
+	mux.HandleFunc("POST /upstreams/{name}/canary", command(edge.Canary))
 	mux.HandleFunc("POST /upstreams/{name}/pause", command(edge.Pause))
 	mux.HandleFunc("POST /upstreams/{name}/resume", command(edge.Resume))
 	mux.HandleFunc("POST /upstreams/{name}/maintenance", command(edge.Maintain))

@@ -28,8 +28,26 @@ type Record struct {
 	Previous []string `json:"previous,omitempty"` // what a rollback goes back to
 	History  []Event  `json:"history,omitempty"`  // the last ones, the newest at the end
 
+	Canary      *Canary      `json:"canary,omitempty"`
 	Pause       *Pause       `json:"pause,omitempty"`
 	Maintenance *Maintenance `json:"maintenance,omitempty"`
+}
+
+// Canary is targets that serve a share of the clients.
+type Canary struct {
+	Targets []string `json:"targets"`
+	Percent float64  `json:"percent"`
+}
+
+// Check tells what is wrong with a canary.
+func (c *Canary) Check() error {
+	if len(c.Targets) == 0 {
+		return errors.New("a canary needs a target")
+	}
+	if !(c.Percent >= 0.01 && c.Percent <= 100) {
+		return fmt.Errorf("a canary cannot serve %g%% of the clients: name 0.01 to 100", c.Percent)
+	}
+	return CheckTargets(c.Targets)
 }
 
 // Pause is that requests wait.
@@ -116,6 +134,11 @@ func (r *Record) Last() *Event {
 func (r *Record) check() error {
 	for _, targets := range [][]string{r.Live, r.Previous} {
 		if err := CheckTargets(targets); err != nil {
+			return err
+		}
+	}
+	if r.Canary != nil {
+		if err := r.Canary.Check(); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func (h *HashBy) key(request *Request) (key []byte) {
 	case h.Header != "":
 		key = request.Head.Lookup(h.Header)
 	case h.Cookie != "":
-		key = request.cookie(h.Cookie)
+		key = Cookie(request.Head, h.Cookie)
 	}
 	if len(key) == 0 {
 		return request.Client
@@ -34,9 +34,9 @@ func (h *HashBy) key(request *Request) (key []byte) {
 	return key
 }
 
-// cookie is the value of the first cookie of this name, or nil (RFC 6265 section 4.2.1).
-func (r *Request) cookie(name string) []byte {
-	fields := r.Head.All()
+// Cookie is the value of the first cookie of this name, or nil (RFC 6265 section 4.2.1).
+func Cookie(head *message.Head, name string) []byte {
+	fields := head.All()
 	for i := range fields {
 		if fields[i].ID != message.Cookie {
 			continue
