@@ -1,10 +1,15 @@
 package proxy_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/portico-web/portico/internal/health"
 	"github.com/portico-web/portico/proxy/config"
@@ -67,9 +72,53 @@ func TestCertificatesComeByACMEAndAreKept(t *testing.T) {
 			if err := e.stop(); err != nil {
 				t.Fatal(err)
 			}
+			privateFiles(t, filepath.Join(data, "certificates"))
 			if again := startACME(t, data, file); !again.verifies(domain, server.roots) {
 				t.Error("after a restart the certificate is not there at once")
 			}
 		})
+	}
+}
+
+// privateFiles fails when others may look into a folder, or a file was left half written.
+func privateFiles(t *testing.T, folder string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 || strings.Contains(entry.Name(), ".tmp") {
+			t.Errorf("%s has mode %s", path, info.Mode())
+		}
+		if !entry.IsDir() {
+			files++
+		}
+		return nil
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+func TestAnswersOfOCSPAreStapled(t *testing.T) {
+	t.Parallel()
+	server := newACMEServer(t, acmeSettings{ocsp: true})
+	e := acmeEdge(t, "stapled.example", server.keys())
+	server.open(1, e.Addrs().HTTPS.Port)
+	eventually(t, "the certificate", func() bool { return e.verifies("stapled.example", server.roots) })
+	connection, err := tls.Dial("tcp", e.Addrs().HTTPS.String(), &tls.Config{ServerName: "stapled.example", RootCAs: server.roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	chain := connection.ConnectionState().VerifiedChains[0]
+	answer, err := ocsp.ParseResponseForCert(connection.ConnectionState().OCSPResponse, chain[0], chain[1])
+	if err != nil || answer.Status != ocsp.Good {
+		t.Errorf("%+v, %v", answer, err)
 	}
 }

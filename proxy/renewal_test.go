@@ -77,6 +77,16 @@ func TestACertificateComesWhenTheCAIsBack(t *testing.T) {
 	}
 }
 
+func TestAValidationThatFailsIsRepeated(t *testing.T) {
+	t.Parallel()
+	server := newACMEServer(t, acmeSettings{failures: 12})
+	e := acmeEdge(t, "eleven.example", server.keys())
+	server.open(1, e.Addrs().HTTPS.Port)
+	eventually(t, "the failure", func() bool { return e.certificateOf("eleven.example").Error != "" })
+	eventually(t, "the certificate", func() bool { return e.verifies("eleven.example", server.roots) })
+	eventually(t, "the end of the trouble", func() bool { return e.report().Status == health.OK })
+}
+
 func TestTheFallbackIssuesWhenTheFirstDoesNot(t *testing.T) {
 	t.Parallel()
 	first, second := newACMEServer(t, acmeSettings{}), newACMEServer(t, acmeSettings{})

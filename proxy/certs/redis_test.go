@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
@@ -146,5 +147,46 @@ func TestALockIsHeldByOneAndFreedByItsHolderAlone(t *testing.T) {
 	}
 	if err := other.Unlock(t.Context(), "name"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAHeldLockEndsUnlessItIsRenewed(t *testing.T) {
+	t.Parallel()
+	url := dbtest.Redis(t)
+	s := openRedis(t, url, secret)
+	if err := s.Lock(t.Context(), "name"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Unlock(context.WithoutCancel(t.Context()), "name") }()
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	const key = "portico:certs:lock:name"
+	life, err := client.PTTL(t.Context(), key).Result()
+	if err != nil || life <= 0 || life > 30*time.Second {
+		t.Fatalf("a lock lives %s, %v", life, err)
+	}
+	// Within a third of its life it is as long again.
+	const shortened = 20 * time.Second
+	if err := client.PExpire(t.Context(), key, shortened).Err(); err != nil {
+		t.Fatal(err)
+	}
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
+	for deadline := time.After(40 * time.Second); ; {
+		select {
+		case <-poll.C:
+		case <-deadline:
+			t.Fatal("the lock is not renewed")
+		}
+		if life, err = client.PTTL(t.Context(), key).Result(); err != nil {
+			t.Fatal(err)
+		}
+		if life > shortened {
+			return
+		}
 	}
 }
