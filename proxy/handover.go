@@ -158,7 +158,10 @@ func (p *Proxy) handOver(ctx context.Context, connection *net.UnixConn) bool {
 		err = successor.AwaitReady(ctx)
 	}
 	if err == nil {
-		err = successor.GiveWay(ctx)
+		p.listeners.Yield()
+		if err = successor.GiveWay(ctx); err != nil && ctx.Err() == nil {
+			p.listeners.Resume()
+		}
 	}
 	switch {
 	case ctx.Err() != nil: // it was told to stop: the other one sees that this one is gone

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
 // upstream is a target for the load: /echo answers with what it gets, /slow after a while, /gate when it is opened, /events
@@ -112,7 +114,8 @@ func newLoad(t *testing.T, at listens, data string) *load {
 func (l *load) start() (stop func()) {
 	for kind, client := range map[string]func(kind string){
 		"kept connection": l.keeping, "kept connection of a client that pauses": l.pausing, "new connection": l.dialling,
-		"plain connection": l.plain, "HTTP/2": l.http2, "HTTP/2, slow": l.http2Slow, "slow request": l.slow, "slow upload": l.uploading,
+		"plain connection": l.plain, "HTTP/2": l.http2, "HTTP/2, slow": l.http2Slow, "HTTP/3": l.http3, "HTTP/3, slow": l.http3Slow,
+		"slow request": l.slow, "slow upload": l.uploading,
 	} {
 		l.began(kind)
 		for range 2 {
@@ -332,20 +335,36 @@ func (l *load) redirected() error {
 	return nil
 }
 
-func (l *load) http2(kind string)     { l.multiplexed(kind, "/echo") }
-func (l *load) http2Slow(kind string) { l.multiplexed(kind, "/slow") }
+func (l *load) http2(kind string)     { l.overHTTP2(kind, "/echo") }
+func (l *load) http2Slow(kind string) { l.overHTTP2(kind, "/slow") }
+func (l *load) http3(kind string)     { l.overHTTP3(kind, "/echo") }
+func (l *load) http3Slow(kind string) { l.overHTTP3(kind, "/slow") }
 
-// multiplexed asks over a connection of HTTP/2, whose streams the client may try again when the edge did not begin with them.
-func (l *load) multiplexed(kind, path string) {
+func (l *load) overHTTP2(kind, path string) {
 	transport := &http.Transport{TLSClientConfig: l.tls.Clone(), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
+	l.multiplexed(kind, path, transport, 2)
+}
+
+func (l *load) overHTTP3(kind, path string) {
+	transport := &http3.Transport{TLSClientConfig: l.tls.Clone()}
+	defer transport.Close()
+	l.multiplexed(kind, path, transport, 3)
+}
+
+// multiplexed asks over connections of HTTP/2 or 3, whose requests the client may try again when the edge did not begin with
+// them.
+func (l *load) multiplexed(kind, path string, transport http.RoundTripper, version int) {
 	client := &http.Client{Transport: transport, Timeout: soon}
 	for !l.stopped() {
-		l.note(kind, post(client, "https://"+l.at.HTTPS+path))
+		l.note(kind, post(client, "https://"+l.at.HTTPS+path, version))
+		if version == 3 {
+			time.Sleep(time.Millisecond) // its client takes much of the machine
+		}
 	}
 }
 
-func post(client *http.Client, url string) error {
+func post(client *http.Client, url string, version int) error {
 	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader("body")) //nolint:noctx // the client has a timeout
 	if err != nil {
 		return err
@@ -357,7 +376,7 @@ func post(client *http.Client, url string) error {
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
-	if err == nil && (response.ProtoMajor != 2 || response.StatusCode != http.StatusOK || !strings.HasPrefix(string(content), "POST")) {
+	if err == nil && (response.ProtoMajor != version || response.StatusCode != http.StatusOK || !strings.HasPrefix(string(content), "POST")) {
 		err = fmt.Errorf("%s %s %q", response.Proto, response.Status, content)
 	}
 	return err

@@ -38,7 +38,7 @@ func newPlace(t *testing.T) *place {
 
 func (p *place) configure(listen, health string) {
 	p.t.Helper()
-	content := "listen: {" + listen + ", admin: \"unix:" + p.socket("admin") + "\", handover: \"unix:" + p.socket("handover") + "\"}\n" +
+	content := "listen: {" + listen + ", http3: true, admin: \"unix:" + p.socket("admin") + "\", handover: \"unix:" + p.socket("handover") + "\"}\n" +
 		"access_log: false\nupstreams: {app: {targets: [\"" + p.address + "\"], health: " + health + "}}\n" +
 		"sites: [{hosts: [localhost], routes: [{path: /, upstream: app}]}]\n"
 	if err := os.WriteFile(p.file(), []byte(content), 0o600); err != nil {

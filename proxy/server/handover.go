@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 )
 
 // The names of the sockets that are handed over.
@@ -17,7 +18,11 @@ const (
 	nameHTTPS    = "https"
 	nameInternal = "internal"
 	nameQUIC     = "quic"
+	nameBefore   = "before" // where packets of a generation of QUIC's connections go, which stands in the place of the address
 )
+
+// mostSockets bounds how many are handed over.
+const mostSockets = 4 + mostGenerations
 
 // mostHeader bounds the header of a handover, in bytes.
 const mostHeader = 4 << 10
@@ -25,7 +30,8 @@ const mostHeader = 4 << 10
 // handover is what is said about the sockets that are handed over, in the order of their descriptors. On the wire it is
 // JSON after its length in four bytes, with the descriptors at the first of them.
 type handover struct {
-	Sockets []handedSocket `json:"sockets"`
+	Sockets    []handedSocket `json:"sockets"`
+	Generation byte           `json:"generation"` // of the sender's connections of QUIC
 }
 
 type handedSocket struct {
@@ -64,7 +70,11 @@ func (l *Listeners) HandOver(connection *net.UnixConn) error {
 		errs = append(errs, add(nameInternal, l.settings.Internal, l.internal.File))
 	}
 	if l.quic != nil {
-		errs = append(errs, add(nameQUIC, l.settings.HTTPS, l.quic.File))
+		sent.Generation = l.quic.generation
+		errs = append(errs, add(nameQUIC, l.settings.HTTPS, l.quic.File), add(nameBefore, strconv.Itoa(int(l.quic.generation)), l.quic.pair))
+		for _, generation := range l.quic.generations() {
+			errs = append(errs, add(nameBefore, strconv.Itoa(int(generation)), l.quic.before[generation].File))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -85,17 +95,35 @@ func (l *Listeners) HandOver(connection *net.UnixConn) error {
 	return nil
 }
 
+// Yield stops what this process would take away from the one that HandOver gave the sockets to, before that one serves: the
+// packets of HTTP/3, which wait for it. Connections go on as soon as it forwards them. Resume takes Yield back.
+func (l *Listeners) Yield() {
+	if l.quic != nil {
+		l.quic.yield()
+	}
+}
+
+// Resume reads packets of HTTP/3 again, since no other process does.
+func (l *Listeners) Resume() {
+	if l.quic != nil {
+		l.quic.resume()
+	}
+}
+
 // Inherited are sockets that another process handed over. They belong to Listen, or must be closed.
 type Inherited struct {
 	sockets   []handedSocket
 	listeners []*net.TCPListener // by socket; nil for others
 	datagrams []*net.UDPConn
+
+	generation byte
+	before     map[byte]*net.UnixConn
 }
 
 // Inherit takes what HandOver sends. A socket whose name it does not know is closed; what else it cannot use is an error.
 func Inherit(connection *net.UnixConn) (*Inherited, error) {
 	var length [4]byte
-	files, err := receiveFiles(connection, length[:], 8)
+	files, err := receiveFiles(connection, length[:], mostSockets)
 	defer func() {
 		for _, file := range files {
 			_ = file.Close() // the sockets made of them are copies
@@ -119,7 +147,7 @@ func Inherit(connection *net.UnixConn) (*Inherited, error) {
 	if len(received.Sockets) != len(files) {
 		return nil, fmt.Errorf("inheriting sockets: %d came, %d were announced", len(files), len(received.Sockets))
 	}
-	inherited := &Inherited{}
+	inherited := &Inherited{generation: received.Generation + 1, before: map[byte]*net.UnixConn{}}
 	for i, socket := range received.Sockets {
 		if err := inherited.add(socket, files[i]); err != nil {
 			inherited.Close()
@@ -130,6 +158,9 @@ func Inherit(connection *net.UnixConn) (*Inherited, error) {
 }
 
 func (i *Inherited) add(socket handedSocket, file *os.File) error {
+	if socket.Name == nameBefore {
+		return i.addBefore(socket.Address, file)
+	}
 	if slices.ContainsFunc(i.sockets, func(other handedSocket) bool { return other.Name == socket.Name }) {
 		return errors.New("it came twice")
 	}
@@ -163,6 +194,24 @@ func (i *Inherited) add(socket handedSocket, file *os.File) error {
 	return nil
 }
 
+func (i *Inherited) addBefore(address string, file *os.File) error {
+	generation, err := strconv.ParseUint(address, 10, 8)
+	if err != nil {
+		return err
+	}
+	opened, err := net.FileConn(file)
+	if err != nil {
+		return err
+	}
+	to, isUnix := opened.(*net.UnixConn)
+	if !isUnix || i.before[byte(generation)] != nil {
+		_ = opened.Close()
+		return errors.New("it is not of a pair, or came twice")
+	}
+	i.before[byte(generation)] = to
+	return nil
+}
+
 // find is where the socket of this name and configured address is, or -1.
 func (i *Inherited) find(name, address string) int {
 	if i == nil {
@@ -179,10 +228,14 @@ func (i *Inherited) listener(name, address string) (taken *net.TCPListener) {
 	return taken
 }
 
-func (i *Inherited) packets(name, address string) (taken *net.UDPConn) {
-	if at := i.find(name, address); at >= 0 {
-		taken, i.datagrams[at] = i.datagrams[at], nil
+// packets takes out the socket of HTTP/3, if one of this address was inherited.
+func (i *Inherited) packets(address string) *packets {
+	at := i.find(nameQUIC, address)
+	if at < 0 {
+		return nil
 	}
+	taken := newPackets(i.datagrams[at], i.generation, i.before)
+	i.datagrams[at], i.before = nil, nil
 	return taken
 }
 
@@ -198,6 +251,9 @@ func (i *Inherited) Close() {
 		if i.datagrams[at] != nil {
 			_ = i.datagrams[at].Close()
 		}
+	}
+	for _, to := range i.before {
+		_ = to.Close()
 	}
 	*i = Inherited{}
 }

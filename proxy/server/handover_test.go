@@ -157,6 +157,8 @@ func TestABadHandoverLeavesNothingOpen(t *testing.T) {
 		"far too many":     {header(`{"sockets":[{"name":"http"}]}`), 100},
 		"a name twice":     {header(`{"sockets":[{"name":"http"},{"name":"http"}]}`), 2},
 		"the wrong kind":   {header(`{"sockets":[{"name":"quic"}]}`), 1},
+		"no pair":          {header(`{"sockets":[{"name":"before","address":"3"}]}`), 1},
+		"no generation":    {header(`{"sockets":[{"name":"before","address":"256"}]}`), 1},
 		"another's socket": {header(`{"sockets":[{"name":"http"},{"name":"quic"}]}`), 2},
 	} {
 		t.Run(name, func(t *testing.T) {

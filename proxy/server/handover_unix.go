@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +31,65 @@ func sendFiles(connection *net.UnixConn, data []byte, files []*os.File) error {
 		err = io.ErrShortWrite
 	}
 	return err
+}
+
+// socketPair makes two sockets, each of which gets whole messages from the other.
+func socketPair() (near *net.UnixConn, far *os.File, err error) {
+	kind := unix.SOCK_SEQPACKET // holds more messages than SOCK_DGRAM, and tells when the other end is closed
+	if runtime.GOOS == "darwin" {
+		kind = unix.SOCK_DGRAM
+	}
+	syscall.ForkLock.RLock() // a process that is started in between gets neither
+	pair, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
+	if err == nil {
+		unix.CloseOnExec(pair[0])
+		unix.CloseOnExec(pair[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	one := os.NewFile(uintptr(pair[0]), "packets")
+	defer one.Close()
+	far = os.NewFile(uintptr(pair[1]), "packets")
+	connection, err := net.FileConn(one)
+	if err != nil {
+		_ = far.Close()
+		return nil, nil, err
+	}
+	return connection.(*net.UnixConn), far, nil
+}
+
+// sendNow sends a message, unless that would have to wait.
+func sendNow(to *net.UnixConn, message []byte) error {
+	raw, err := to.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	if err := raw.Write(func(fd uintptr) bool {
+		_, sent = unix.Write(int(fd), message)
+		return true
+	}); err != nil {
+		return err
+	}
+	return sent
+}
+
+// hungUp tells whether the other end is closed.
+func hungUp(connection *net.UnixConn) (hungUp bool) {
+	raw, err := connection.SyscallConn()
+	if err != nil {
+		return true
+	}
+	if err := raw.Control(func(fd uintptr) {
+		asked := []unix.PollFd{{Fd: int32(fd)}}
+		_, _ = unix.Poll(asked, 0)
+		hungUp = asked[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+	}); err != nil {
+		return true
+	}
+	return hungUp
 }
 
 // receiveFiles fills data, and returns the descriptors that came with it, at most so many. The files are the caller's also

@@ -22,14 +22,15 @@ const (
 
 // http3Codec speaks HTTP/3.
 type http3Codec struct {
-	server *server
-	codec  *http3.Server
+	server    *server
+	codec     *http3.Server
+	transport *quic.Transport
 }
 
 type connectionKey struct{} // of a request's context: its *quicConn
 
-func (s *server) newHTTP3() *http3Codec {
-	h := &http3Codec{server: s}
+func (s *server) newHTTP3(packets *packets) *http3Codec {
+	h := &http3Codec{server: s, transport: &quic.Transport{Conn: packets, ConnectionIDGenerator: packets}}
 	h.codec = &http3.Server{
 		Handler:        http.HandlerFunc(h.serveStream),
 		TLSConfig:      http3.ConfigureTLSConfig(s.handlers.TLS),
@@ -53,11 +54,30 @@ func (s *server) newHTTP3() *http3Codec {
 	return h
 }
 
-func (h *http3Codec) serve(packets *net.UDPConn) error {
-	if err := h.codec.Serve(packets); err != nil && !wellEnded(err, http.ErrServerClosed, quic.ErrServerClosed, net.ErrClosed) {
+// serve takes connections in until shutdown is called; those that there are go on.
+func (h *http3Codec) serve() error {
+	listener, err := h.transport.ListenEarly(h.codec.TLSConfig, h.codec.QUICConfig)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	if err := h.codec.ServeListener(listener); !wellEnded(err, http.ErrServerClosed, quic.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// close ends what is left, after shutdown.
+func (h *http3Codec) close() { _ = h.transport.Close() }
+
+// settling is the time for handshakes that another process, which gets the new ones, forwards.
+const settling = 500 * time.Millisecond
+
+func (h *http3Codec) settle(ctx context.Context) {
+	select {
+	case <-time.After(settling):
+	case <-ctx.Done():
+	}
 }
 
 // farewell is how long a client may take to close a connection that was told GOAWAY and has nothing in flight.
@@ -80,15 +100,6 @@ func (h *http3Codec) shutdown(ctx context.Context) error {
 					q.leaveIfIdleFor(farewell)
 				}
 			}
-		}
-	}
-}
-
-// closeAll closes every connection at once: clients begin another.
-func (h *http3Codec) closeAll() {
-	for _, m := range h.server.registry.all() {
-		if q, isQUIC := m.(*quicConn); isQUIC {
-			q.close()
 		}
 	}
 }

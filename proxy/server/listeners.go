@@ -76,7 +76,7 @@ type Listeners struct {
 	http     *net.TCPListener
 	https    *net.TCPListener
 	internal *net.TCPListener
-	quic     *net.UDPConn
+	quic     *packets
 }
 
 // Listen opens the sockets; its error names the setting and the address. Sockets that were inherited for the same address
@@ -126,7 +126,7 @@ func (l *Listeners) listenTLS(inherited *Inherited) error {
 		if !l.settings.HTTP3 {
 			return nil
 		}
-		if l.quic = inherited.packets(nameQUIC, l.settings.HTTPS); l.quic != nil {
+		if l.quic = inherited.packets(l.settings.HTTPS); l.quic != nil {
 			return nil
 		}
 		var err error
@@ -155,14 +155,14 @@ func (l *Listeners) listenTLS(inherited *Inherited) error {
 }
 
 // listenUDP opens the UDP port of the same number.
-func (l *Listeners) listenUDP(listener *net.TCPListener) (*net.UDPConn, error) {
+func (l *Listeners) listenUDP(listener *net.TCPListener) (*packets, error) {
 	host, _, _ := net.SplitHostPort(l.settings.HTTPS)
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	packets, err := net.ListenPacket("udp", net.JoinHostPort(host, port))
+	socket, err := net.ListenPacket("udp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, fmt.Errorf("listen.http3: cannot listen on UDP %s (%w): stop what uses it, or switch http3 off", l.settings.HTTPS, errors.Unwrap(err))
 	}
-	return packets.(*net.UDPConn), nil
+	return newPackets(socket.(*net.UDPConn), 0, nil), nil
 }
 
 // Close closes the sockets.

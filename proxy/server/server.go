@@ -101,8 +101,9 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func(
 	}
 	var quic *http3Codec
 	if l.quic != nil {
-		quic = s.newHTTP3()
-		start(&udp, "http3", func() error { return quic.serve(l.quic) })
+		quic = s.newHTTP3(l.quic)
+		defer quic.close()
+		start(&udp, "http3", quic.serve)
 	}
 
 	var failure error
@@ -120,9 +121,8 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func(
 	if l.https != nil {
 		_ = l.https.Close()
 	}
-	if l.quic != nil && ending.Gently != nil { // the other process gets all datagrams, also of connections that it knows nothing of
-		quic.closeAll()
-		_ = l.quic.Close()
+	if l.quic != nil && ending.Gently != nil {
+		l.quic.give()
 	}
 	tcp.Wait()
 	s.end(ending, quic, cutOff)
@@ -160,7 +160,12 @@ func (s *server) end(ending Ending, quic *http3Codec, cutOff context.CancelFunc)
 	open.Go(s.connections.Wait)
 	late := false // HTTP/3 was cut off
 	if quic != nil {
-		open.Go(func() { late = quic.shutdown(patience) != nil })
+		open.Go(func() {
+			if ending.Gently != nil {
+				quic.settle(patience)
+			}
+			late = quic.shutdown(patience) != nil
+		})
 	}
 	over := make(chan struct{})
 	go func() {
