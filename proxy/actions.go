@@ -11,6 +11,7 @@ import (
 	"github.com/portico-web/portico/proxy/forward"
 	"github.com/portico-web/portico/proxy/handler"
 	"github.com/portico-web/portico/proxy/message"
+	"github.com/portico-web/portico/proxy/routing"
 	"github.com/portico-web/portico/proxy/upstream"
 )
 
@@ -33,6 +34,14 @@ func (made *route) forwardTo(service *service) func(*exchange) {
 		}
 		if prefix != "" {
 			x.sent.Path = localPath(strings.TrimPrefix(x.path, prefix))
+		}
+		if made.rewrite != nil {
+			path, err := routing.Normalize(localPath(made.rewrite.of(x)))
+			if err != nil {
+				x.fail(http.StatusBadRequest, "The address of this request is malformed.")
+				return
+			}
+			x.sent.Path = path
 		}
 		service.serve(x)
 	}
@@ -105,13 +114,29 @@ func (made *route) serveFiles(folder *files.Server) func(*exchange) {
 	}
 }
 
-// redirect is the action of a route with a redirect. In its target stand {host}, {path} and {uri} (the path with the query).
-func (made *route) redirect(x *exchange) {
-	to := strings.NewReplacer("{host}", hostText(x.host), "{path}", x.path, "{uri}", withQuery(x.path, x.Head().Query)).Replace(made.Redirect.To)
+// redirect is the action of a route with a redirect.
+func (made *route) redirect(x *exchange) { x.redirectTo(made.Redirect.Status, made.redirectTo.of(x)) }
+
+// redirectTo answers with an address of the configuration. One that begins with a slash is on this host.
+func (x *exchange) redirectTo(status int, to string) {
 	if strings.HasPrefix(to, "/") {
 		to = localPath(to)
 	}
-	x.redirect(made.Redirect.Status, to)
+	x.redirect(status, to)
+}
+
+// moved answers for a path that the site's list of redirects has.
+func (s *site) moved(x *exchange) (answered bool) {
+	to, ok := s.redirects[x.path]
+	if !ok {
+		return false
+	}
+	address := to.of(x)
+	if !strings.Contains(address, "?") {
+		address = withQuery(address, x.Head().Query)
+	}
+	x.redirectTo(http.StatusPermanentRedirect, address)
+	return true
 }
 
 // redirectSite leads to the same place by HTTPS, under the site's first host if the one asked for wants that.

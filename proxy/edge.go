@@ -84,6 +84,9 @@ func (x *exchange) answer() {
 	if under := site.Value.maintenance; under != nil && under.answer(x) {
 		return
 	}
+	if site.Value.moved(x) {
+		return
+	}
 	found, ok := site.Route(x.path)
 	if !ok {
 		x.fail(http.StatusNotFound, "Not found.")

@@ -17,6 +17,8 @@ type route struct {
 	mostContent  int64 // of a request, in bytes; 0: no limit
 	requestEdits *fieldEdits
 	answerFields *answerFields
+	rewrite      template // the path to forward; none: the request's
+	redirectTo   template
 	codings      []compress.Coding // to compress answers with; none: they pass as they are
 }
 
@@ -31,6 +33,7 @@ func (p *Proxy) newRoute(s *state, site *config.Site, configured config.Route, f
 		mostContent:  int64(*configured.BodyBytes),
 		requestEdits: newFieldEdits(site.RequestHeaders, configured.RequestHeaders),
 		answerFields: fields,
+		rewrite:      newTemplate(configured.Rewrite, configured.Path),
 		codings:      compress.Codings(configured.Compress),
 	}
 	made.policies = p.policies(s, made)
@@ -63,6 +66,7 @@ func (p *Proxy) action(s *state, made *route) func(*exchange) {
 			Fallback: made.Files.Fallback, Immutable: made.Files.Immutable, Precompressed: made.Files.Precompressed,
 		}))
 	default:
+		made.redirectTo = newTemplate(made.Redirect.To, made.Path)
 		return made.redirect
 	}
 }

@@ -161,6 +161,46 @@ func TestRoutesDoWhatTheySay(t *testing.T) {
 	}
 }
 
+func TestPathsAreRewrittenForTheUpstreamAlone(t *testing.T) {
+	t.Parallel()
+	e := start(t, site(echo(t), `      - {path: /api/v1/, upstream: app, rewrite: "/internal{rest}"}
+      - {path: /host, upstream: app, rewrite: "/{host}{path}"}
+      - {path: /one/, upstream: app, rewrite: /all}
+      - {path: /up/, upstream: app, rewrite: "/x/../y{rest}"}
+      - {path: /brace/, upstream: app, rewrite: "/{unknown}{rest}{"}
+`))
+	for path, want := range map[string]string{
+		"/api/v1/users?a=b": "/internal/users?a=b", "/api/v1": "/internal", "/api/v1/a%2Fb": "/internal/a%2Fb", "/api/v1/../../x": "",
+		"/host/x": "/localhost/host/x", "/one/two/three?q": "/all?q", "/up/z": "/y/z", "/brace/a": "/%7Bunknown%7D/a%7B", "/api/v1//evil.example": "/internal//evil.example",
+	} {
+		got := e.get("https://localhost" + path)
+		if want == "" {
+			if got.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: %d", path, got.StatusCode)
+			}
+			continue
+		}
+		if sent := got.seen(t); sent.URI != want || got.Header.Get("Location") != "" {
+			t.Errorf("%s: the upstream saw %s, want %s", path, sent.URI, want)
+		}
+	}
+}
+
+func TestPathsThatAreElsewhereNowAreRedirected(t *testing.T) {
+	t.Parallel()
+	e := start(t, plainSite(echo(t), `    redirects: {/old.html: /new/, /shop: "https://shop.example/?from={host}", "/%ED%95%9C": "/ko{path}", /deep/: /flat}`, `      - {path: /docs/, redirect: {to: "https://docs.example{rest}", status: 301}}
+      - {path: /, upstream: app}`))
+	for path, want := range map[string]string{
+		"/old.html": "308 /new/", "/old.html?a=b": "308 /new/?a=b", "/a/../old.html": "308 /new/", "/shop?a=b": "308 https://shop.example/?from=localhost",
+		"/%ed%95%9c": "308 /ko/%ED%95%9C", "/deep/": "308 /flat", "/old.html/x": "200 ", "/deep": "200 ", "/docs/a/b?c": "301 https://docs.example/a/b", "/docs": "301 https://docs.example",
+	} {
+		got := e.get("https://localhost" + path)
+		if text := fmt.Sprint(got.StatusCode, " ", got.Header.Get("Location")); text != want {
+			t.Errorf("%s: %s, want %s", path, text, want)
+		}
+	}
+}
+
 func TestFilesAreServedAndNothingBesideThem(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

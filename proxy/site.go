@@ -10,8 +10,9 @@ import (
 type site struct {
 	answerFields *answerFields
 	errorPages   errorPages
-	intercepts   bool         // the pages stand for upstreams' failures, too
-	maintenance  *maintenance // nil: the site is served
+	intercepts   bool                // the pages stand for upstreams' failures, too
+	redirects    map[string]template // by path
+	maintenance  *maintenance        // nil: the site is served
 }
 
 // newSite makes a site and its routes ready.
@@ -20,6 +21,12 @@ func (p *Proxy) newSite(s *state, configured *config.Site) routing.Site[*site, *
 	made := routing.Site[*site, *route]{
 		Hosts: configured.Hosts, RedirectFrom: configured.RedirectFrom,
 		Value: &site{answerFields: fields, errorPages: configured.ErrorPage, intercepts: configured.InterceptErrors},
+	}
+	if len(configured.Redirects) > 0 {
+		made.Value.redirects = make(map[string]template, len(configured.Redirects))
+	}
+	for from, to := range configured.Redirects {
+		made.Value.redirects[from] = newTemplate(to, "")
 	}
 	if wanted := configured.Maintenance; wanted != nil {
 		made.Value.maintenance = newMaintenance(&deploy.Maintenance{Message: wanted.Message, Allow: wanted.Allowed()})

@@ -23,6 +23,7 @@ type Route struct {
 	Files         *Files    `yaml:"files"`
 	Redirect      *Redirect `yaml:"redirect"`
 	RedirectSlash bool      `yaml:"redirect_slash"`
+	Rewrite       string    `yaml:"rewrite"` // the path that the upstream is asked for; "": the client's
 	StripPrefix   bool      `yaml:"strip_prefix"`
 	RateLimit     string    `yaml:"rate_limit"`
 	Compress      Compress  `yaml:"compress"`
@@ -53,6 +54,7 @@ func (c *checker) route(path string, route *Route) {
 				document.Suggest(route.RateLimit, slices.Collect(maps.Keys(c.config.RateLimits))))
 		}
 	}
+	c.rewrite(path, route)
 	if route.StripPrefix && route.Upstream == "" {
 		c.doc.Faultf(path+".strip_prefix", "%s.strip_prefix goes with upstream only", path)
 	}

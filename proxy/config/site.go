@@ -17,6 +17,7 @@ type Site struct {
 	RequestHeaders  FieldEdits      `yaml:"request_headers"`  // of requests that are forwarded
 	ResponseHeaders FieldEdits      `yaml:"response_headers"` // of every answer
 
+	Redirects       map[string]string `yaml:"redirects"`        // path → address, answered 308 before any route
 	ErrorPages      map[string]string `yaml:"error_pages"`      // files by status, or by class: 404, 5xx
 	InterceptErrors bool              `yaml:"intercept_errors"` // in the place of what upstreams say, too
 	Maintenance     *Maintenance      `yaml:"maintenance"`      // nil: the site is served
@@ -36,6 +37,7 @@ func (c *checker) site(path string, site *Site) {
 	c.securityHeaders(path+".security_headers", site.SecurityHeaders)
 	c.requestHeaders(path+".request_headers", site.RequestHeaders)
 	c.responseHeaders(path+".response_headers", site.ResponseHeaders)
+	c.redirects(path, site)
 	c.errorPages(path, site)
 	if len(site.Routes) == 0 {
 		c.doc.Faultf(path, "%s has no routes: name at least one, such as {path: /, upstream: NAME}", path)
