@@ -23,7 +23,8 @@ type Forwarder struct {
 	exchanges sync.Pool // of *exchange
 
 	retired      atomic.Bool
-	streamsEnded bool // guarded by the lock of streams
+	moved        atomic.Int64 // exchanges that left a target for another
+	streamsEnded bool         // guarded by the lock of streams
 }
 
 // ErrRetired says that the forwarder takes no more exchanges: nothing was sent, and another forwarder may be
@@ -49,7 +50,8 @@ func (f *Forwarder) Retire() { f.retired.Store(true) }
 // Active is how many exchanges are under way, and how many of them are event streams and tunnels.
 func (f *Forwarder) Active() (exchanges, streams int) {
 	streams = f.streams.countOf(f)
-	return max(int(f.pool.Active()), streams), streams
+	active := int(f.pool.Active()) // before moved: who left a target has been added there
+	return max(active, int(f.moved.Load()), streams), streams
 }
 
 // EndStreams ends event streams and tunnels, those to come too.
@@ -105,6 +107,7 @@ type exchange struct {
 	tried   []*upstream.Target // they are not asked again
 	refusal error              // what the last of them did instead
 	tries   int
+	moved   bool      // it left a target for another, so that no target may count it for a moment
 	failing time.Time // when the first attempt failed
 	fresh   bool      // an idle connection broke: another may be as old
 
@@ -225,6 +228,9 @@ func (x *exchange) end() {
 		x.request = nil
 	}
 	forwarder := x.forwarder
+	if x.moved {
+		forwarder.moved.Add(-1)
+	}
 	*x = exchange{request: x.request[:0], tried: x.tried[:0], answer: x.answer, call1: x.call1}
 	forwarder.exchanges.Put(x)
 }

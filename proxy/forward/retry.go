@@ -80,6 +80,10 @@ func (x *exchange) leave(err error) {
 	x.tried = append(x.tried, x.target)
 	x.target.Retried()
 	x.fresh = false
+	if !x.moved {
+		x.moved = true
+		x.forwarder.moved.Add(1)
+	}
 	x.release()
 }
 
