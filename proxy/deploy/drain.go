@@ -73,8 +73,11 @@ func (d Drain) Wait(ctx context.Context, forwarders []*forward.Forwarder) Draine
 				forwarder.EndStreams()
 			}
 		}
-		// The streams' ends take a moment.
-		if over := d.Within + 10*drainTick; took >= over {
+		within := d.Within
+		if drained.Streams > 0 { // their ends take a moment
+			within += 10 * drainTick
+		}
+		if took >= within {
 			return drained
 		}
 		select {
