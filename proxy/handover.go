@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -31,6 +32,7 @@ func (p *Proxy) askPredecessor(ctx context.Context, cfg *config.Config) (*handov
 		before.Close(err)
 		return nil, nil, err
 	}
+	p.stickyKey = cmp.Or(before.Sticky(), p.stickyKey)
 	p.log.Info("taking another process's place", "pid", before.Process().PID, "version", before.Process().Version)
 	return before, inherited, nil
 }
@@ -153,7 +155,7 @@ func (p *Proxy) handOver(ctx context.Context, connection *net.UnixConn) bool {
 	}
 	log := p.log.With("pid", successor.Process().PID, "version", successor.Process().Version)
 	log.Info("a process prepares to take this one's place")
-	err = successor.Welcome(p.listeners.HandOver)
+	err = successor.Welcome(p.stickyKey, p.listeners.HandOver)
 	if err == nil {
 		err = successor.AwaitReady(ctx)
 	}

@@ -43,6 +43,7 @@ type message struct {
 	Process  `json:"process"`
 	Step     step   `json:"step"`
 	Reason   string `json:"reason,omitempty"` // of refused and failed
+	Sticky   string `json:"sticky,omitempty"` // of welcome
 }
 
 type step string
@@ -67,10 +68,11 @@ type peer struct {
 }
 
 func (p *peer) tell(what step, reason string) error {
-	told := message{Process: p.self, Step: what, Reason: reason}
-	if what == hello || what == welcome {
-		told.Protocol = protocol
-	}
+	return p.send(message{Step: what, Reason: reason})
+}
+
+func (p *peer) send(told message) error {
+	told.Process, told.Protocol = p.self, protocol
 	if len(told.Reason) > mostMessage/4 { // JSON may make it longer
 		told.Reason = told.Reason[:mostMessage/4]
 	}

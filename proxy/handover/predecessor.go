@@ -12,8 +12,9 @@ import (
 // Predecessor is the edge that serves, as the process that is to take its place sees it. Its methods are for one goroutine.
 type Predecessor struct {
 	peer
-	other Process
-	over  bool // it needs to hear nothing more
+	other  Process
+	sticky string
+	over   bool // it needs to hear nothing more
 }
 
 // Ask asks the edge behind the socket at path for its sockets, which come next on Conn. nil when no edge is there. An edge
@@ -32,7 +33,7 @@ func Ask(ctx context.Context, path string, self Process) (*Predecessor, error) {
 	if err == nil {
 		var heard message
 		heard, err = p.expect(ctx, welcome, answerWithin)
-		p.other = heard.Process
+		p.other, p.sticky = heard.Process, heard.Sticky
 	}
 	if err != nil {
 		_ = connection.Close()
@@ -43,6 +44,9 @@ func Ask(ctx context.Context, path string, self Process) (*Predecessor, error) {
 
 // Process is who the predecessor is.
 func (p *Predecessor) Process() Process { return p.other }
+
+// Sticky is the secret of sticky sessions for which the configuration names none.
+func (p *Predecessor) Sticky() string { return p.sticky }
 
 // Conn is where the sockets come.
 func (p *Predecessor) Conn() *net.UnixConn { return p.conn }

@@ -36,9 +36,9 @@ func (s *Successor) Process() Process { return s.other }
 // Refuse tells the successor why it cannot have the place.
 func (s *Successor) Refuse(reason string) { _ = s.tell(refused, reason) }
 
-// Welcome lets the successor prepare itself; send, which is to write to Conn, gives it the sockets.
-func (s *Successor) Welcome(send func(*net.UnixConn) error) error {
-	if err := s.tell(welcome, ""); err != nil {
+// Welcome lets the successor prepare itself with this secret for sticky sessions; send gives it the sockets.
+func (s *Successor) Welcome(sticky string, send func(*net.UnixConn) error) error {
+	if err := s.send(message{Step: welcome, Sticky: sticky}); err != nil {
 		return err
 	}
 	return send(s.conn)

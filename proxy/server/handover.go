@@ -32,6 +32,7 @@ const mostHeader = 4 << 10
 type handover struct {
 	Sockets    []handedSocket `json:"sockets"`
 	Generation byte           `json:"generation"` // of the sender's connections of QUIC
+	Tickets    []ticketKey    `json:"tickets,omitempty"`
 }
 
 type handedSocket struct {
@@ -43,7 +44,7 @@ type handedSocket struct {
 // nobody is refused while this one ends; closing these Listeners loses nothing that waits to be accepted. A deadline is
 // connection's. It is there on Unix systems only.
 func (l *Listeners) HandOver(connection *net.UnixConn) error {
-	var sent handover
+	sent := handover{Tickets: l.tickets.all()}
 	var files []*os.File
 	defer func() {
 		for _, file := range files {
@@ -116,6 +117,7 @@ type Inherited struct {
 	listeners []*net.TCPListener // by socket; nil for others
 	datagrams []*net.UDPConn
 
+	tickets    []ticketKey
 	generation byte
 	before     map[byte]*net.UnixConn
 }
@@ -147,7 +149,7 @@ func Inherit(connection *net.UnixConn) (*Inherited, error) {
 	if len(received.Sockets) != len(files) {
 		return nil, fmt.Errorf("inheriting sockets: %d came, %d were announced", len(files), len(received.Sockets))
 	}
-	inherited := &Inherited{generation: received.Generation + 1, before: map[byte]*net.UnixConn{}}
+	inherited := &Inherited{tickets: received.Tickets, generation: received.Generation + 1, before: map[byte]*net.UnixConn{}}
 	for i, socket := range received.Sockets {
 		if err := inherited.add(socket, files[i]); err != nil {
 			inherited.Close()

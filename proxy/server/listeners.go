@@ -77,6 +77,7 @@ type Listeners struct {
 	https    *net.TCPListener
 	internal *net.TCPListener
 	quic     *packets
+	tickets  tickets
 }
 
 // Listen opens the sockets; its error names the setting and the address. Sockets that were inherited for the same address
@@ -86,6 +87,9 @@ func Listen(settings Settings, inherited *Inherited) (*Listeners, error) {
 	l.SetPace(settings.Pace)
 	l.SetRelays(settings.Relays)
 	defer inherited.Close()
+	if inherited != nil {
+		l.tickets.inherit(inherited.tickets)
+	}
 	var err error
 	if settings.HTTP != "" {
 		l.http, err = listenPlain(nameHTTP, settings.HTTP, inherited)

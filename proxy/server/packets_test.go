@@ -1,12 +1,17 @@
 package server_test
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/portico-web/portico/proxy/message"
 	"github.com/portico-web/portico/proxy/server"
@@ -205,4 +210,51 @@ func TestThePortIsFreeWhenTheProcessThatTookItDies(t *testing.T) {
 		}
 	}
 	old.stop()
+}
+
+func TestSessionsAreResumedByTheNextProcess(t *testing.T) {
+	t.Parallel()
+	old := start(t, options{settings: both(), handler: piecewise("0"), gently: make(chan struct{})})
+	cache := tls.NewLRUClientSessionCache(8)
+	connect := func(e *edge, protocol string) (resumed bool) {
+		t.Helper()
+		config := clientTLS(protocol)
+		config.ClientSessionCache, config.ServerName = cache, "edge.test"
+		if protocol == "h3" {
+			three := &http3.Transport{
+				TLSClientConfig: config, Dial: func(ctx context.Context, _ string, _ *tls.Config, quicConfig *quic.Config) (*quic.Conn, error) {
+					return quic.DialAddr(ctx, e.secure, config, quicConfig)
+				},
+			}
+			defer three.Close()
+			response, _ := fetch(t, &http.Client{Transport: three, Timeout: 10 * soon}, newRequest("GET", "/", nil))
+			return response.TLS.DidResume
+		}
+		connection, err := tls.Dial("tcp", e.secure, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		if _, err := io.WriteString(connection, get); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(newReader(connection), nil) // tickets come before
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return connection.ConnectionState().DidResume
+	}
+	for _, protocol := range []string{"http/1.1", "h3"} {
+		cache = tls.NewLRUClientSessionCache(8)
+		if connect(old, protocol) || !connect(old, protocol) {
+			t.Fatalf("%s: sessions are not resumed at all", protocol)
+		}
+		next := succeed(t, old, options{settings: both(), handler: piecewise("1")})
+		old.stop()
+		if !connect(next, protocol) {
+			t.Errorf("%s: a session is not resumed", protocol)
+		}
+		old = next
+	}
 }

@@ -80,6 +80,13 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func(
 
 	accepting, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
+	var quic *http3Codec
+	if l.quic != nil {
+		quic = s.newHTTP3(l.quic)
+		defer quic.close()
+	}
+	stopRenewing := l.tickets.renewing(s.tls, quic)
+	defer stopRenewing()
 	failures := make(chan error, 3)
 	var tcp, udp sync.WaitGroup
 	start := func(loops *sync.WaitGroup, name string, serve func() error) {
@@ -99,10 +106,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func(
 			return s.accept(accepting, l.https, func(c *net.TCPConn) { s.open(accepting, c, true) })
 		})
 	}
-	var quic *http3Codec
-	if l.quic != nil {
-		quic = s.newHTTP3(l.quic)
-		defer quic.close()
+	if quic != nil {
 		start(&udp, "http3", quic.serve)
 	}
 
