@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -133,6 +134,23 @@ func TestConnectionsOfHTTP3GoOnInTheProcessThatHasThem(t *testing.T) {
 	if _, got := fetch(t, edges[3].codecs()["HTTP/3.0"], newRequest("GET", "/", nil)); got != "3" {
 		t.Errorf("in the end: %q", got)
 	}
+}
+
+// On such a socket the codec also needs to know where a packet went to.
+func TestPacketsOfASocketOnAnyAddressAreForwarded(t *testing.T) {
+	t.Parallel()
+	settings := server.Settings{HTTPS: ":0", HTTP3: true}
+	old := start(t, options{settings: settings, handler: piecewise("0"), gently: make(chan struct{})})
+	_, port, err := net.SplitHostPort(old.secure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.secure = net.JoinHostPort("127.0.0.1", port)
+	conversation := converse(t, old.codecs()["HTTP/3.0"], "0")
+	succeed(t, old, options{settings: settings, handler: piecewise("1")})
+	conversation.says("hello")
+	conversation.ends()
+	old.stop()
 }
 
 func TestAnIdleClientOfHTTP3GoesOverToTheNextProcess(t *testing.T) {
