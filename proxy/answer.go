@@ -12,7 +12,7 @@ import (
 
 // Answer notes what is answered, and puts the edge's own fields on it.
 func (x *exchange) Answer(head *message.Head) error {
-	if head.Status >= http.StatusBadRequest && x.site != nil && x.site.Value.intercepts {
+	if head.Status >= http.StatusBadRequest && x.site != nil && x.site.Value.intercepts && !x.told {
 		if page := x.errorPage(head.Status); page != nil {
 			return x.intercept(head, page)
 		}
@@ -65,6 +65,9 @@ func (x *exchange) Write(content []byte) (int, error) {
 
 // Abort notes that the answer is not whole.
 func (x *exchange) Abort() {
+	if x.intercepted && x.End(nil) == nil { // the upstream's is not, but the page is
+		return
+	}
 	x.aborted = true
 	x.Stream.Abort()
 }

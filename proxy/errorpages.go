@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"bytes"
 	"net/http"
-	"strconv"
 
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/proxy/message"
@@ -12,7 +10,7 @@ import (
 // errorPages are a site's pages for failures, by status; nil where the edge's own is shown.
 type errorPages func(status int) []byte
 
-// errorPage is the page of the request's site for a failure, filled in; nil when it has none, or the client wants none.
+// errorPage is the page of the request's site for a failure; nil when it has none, or the client wants none.
 func (x *exchange) errorPage(status int) []byte {
 	if x.site == nil {
 		return nil
@@ -21,28 +19,23 @@ func (x *exchange) errorPage(status int) []byte {
 	if page == nil || !httpx.WantsPage(string(x.Head().Get(message.Accept))) {
 		return nil
 	}
-	page = bytes.ReplaceAll(page, []byte("{status}"), strconv.AppendInt(nil, int64(status), 10))
-	return bytes.ReplaceAll(page, []byte("{request_id}"), x.requestID)
+	return page
 }
 
 // writeFailure lets w tell of a failure: by the site's page, the edge's own, or JSON.
 func (x *exchange) writeFailure(w http.ResponseWriter, r *http.Request, status int, text string, values ...any) {
-	page := x.errorPage(status)
-	if page == nil {
-		httpx.WriteFailure(w, r, status, text, values...)
+	if page := x.errorPage(status); page != nil {
+		x.told = true
+		httpx.WriteFailurePage(w, r, page, status, text, values...)
 		return
 	}
-	header := w.Header()
-	header.Add("Vary", "Accept")
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(page)
+	httpx.WriteFailure(w, r, status, text, values...)
 }
 
 // intercept answers with the site's page in the place of an upstream's failure. What the upstream writes then is dropped; of
 // its fields stay those that say what the client may do.
 func (x *exchange) intercept(failed *message.Head, page []byte) error {
+	page = httpx.FillPage(page, failed.Status, "", string(x.requestID))
 	head := &message.Head{Status: failed.Status, Length: int64(len(page))}
 	for _, field := range failed.All() {
 		switch field.ID {
@@ -65,6 +58,8 @@ func (x *exchange) intercept(failed *message.Head, page []byte) error {
 		return nil
 	}
 	x.bytes += int64(len(page))
-	_, err := x.Stream.Write(page)
-	return err
+	if _, err := x.Stream.Write(page); err != nil {
+		return err
+	}
+	return x.Flush() // whatever the upstream still sends, the page is whole
 }

@@ -19,7 +19,7 @@ var (
 func pages(t *testing.T) (folder, keys string) {
 	t.Helper()
 	folder = t.TempDir()
-	for name, content := range map[string]string{"404.html": "<h1>nothing here {status} {request_id}</h1>", "5xx.html": "<h1>{status}: we are sorry</h1>"} {
+	for name, content := range map[string]string{"404.html": "<h1>nothing here {status} {request_id}</h1>", "5xx.html": "<h1>{status}: we are sorry</h1>{message}"} {
 		write(t, filepath.Join(folder, name), content)
 	}
 	return folder, fmt.Sprintf("    error_pages: {404: %s/404.html, 5xx: %s/5xx.html}\n", folder, folder)
@@ -37,7 +37,7 @@ func TestASiteHasPagesOfItsOwnForFailures(t *testing.T) {
 	}{
 		{"/none", "GET", browserAccepts, 404, "<h1>nothing here 404 "},
 		{"/files/none", "GET", browserAccepts, 404, "<h1>nothing here 404 "},
-		{"/app/", "GET", browserAccepts, 502, "<h1>502: we are sorry</h1>"},
+		{"/app/", "GET", browserAccepts, 502, "<h1>502: we are sorry</h1>The service did not answer."},
 		{"/app/", "GET", programAccepts, 502, `{"detail":`},
 		{"/none", "GET", nil, 404, `{"detail":`},
 		{"/small/", "POST", browserAccepts, 413, "<!doctype html>"},
@@ -123,6 +123,24 @@ func TestFailuresOfAnUpstreamAreReplacedWhereThatIsWanted(t *testing.T) {
 	}
 }
 
+func TestAPageIsWholeThoughTheUpstreamsFailureIsNot(t *testing.T) {
+	t.Parallel()
+	app := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000000")
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, strings.Repeat("x", 100_000))
+		panic(http.ErrAbortHandler)
+	})
+	_, keys := pages(t)
+	e := start(t, plainSite(app, keys+"    intercept_errors: true", "      - {path: /, upstream: app}"))
+	for _, http2 := range []bool{false, true} {
+		got := do(t, e.client(http2), http.MethodGet, "https://localhost/", browserAccepts, "")
+		if got.StatusCode != http.StatusInternalServerError || got.body != "<h1>500: we are sorry</h1>" {
+			t.Errorf("%d %q", got.StatusCode, got.body)
+		}
+	}
+}
+
 func TestASiteUnderMaintenanceSaysSo(t *testing.T) {
 	t.Parallel()
 	routes := "      - {path: /, upstream: app}\n      - {path: /files/, files: {root: " + t.TempDir() + ", browse: true}}"
@@ -137,6 +155,7 @@ func TestASiteUnderMaintenanceSaysSo(t *testing.T) {
 		"in Korean":       {"    maintenance: true", http.Header{"Accept-Language": {"ko"}}, 503, "점검"},
 		"a browser":       {"    maintenance: true", browserAccepts, 503, "<p>The service is under maintenance."},
 		"its own page":    {"    maintenance: true\n" + keys, browserAccepts, 503, "<h1>503: we are sorry</h1>"},
+		"both of them":    {"    maintenance: {message: \"<b>We are back</b> at 14:00.\"}\n" + keys, browserAccepts, 503, "we are sorry</h1>&lt;b&gt;We are back&lt;/b&gt; at 14:00."},
 		"its own words":   {"    maintenance: {message: We are back at 14:00.}", browserAccepts, 503, "We are back at 14:00."},
 		"who is let in":   {"    maintenance: {allow: [127.0.0.1]}", browserAccepts, 200, ""},
 		"somebody else":   {"    maintenance: {allow: [192.0.2.0/24]}", browserAccepts, 503, "maintenance"},

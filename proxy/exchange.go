@@ -51,6 +51,7 @@ type exchange struct {
 	status      int    // of the answer; 0: nothing final was said
 	bytes       int64
 	aborted     bool
+	told        bool // a failure of the edge's own is answered by the site's page
 	intercepted bool // a page of the site was answered; what an upstream says beyond its head is dropped
 
 	texts [256]byte // room for the texts above

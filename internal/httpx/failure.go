@@ -2,6 +2,7 @@ package httpx
 
 import (
 	_ "embed"
+	"html"
 	"html/template"
 	"net/http"
 	"strconv"
@@ -35,6 +36,25 @@ func WriteFailure(w http.ResponseWriter, r *http.Request, status int, message st
 			"Lang": string(l), "Status": status, "Text": text, "RequestID": logging.RequestID(r.Context()),
 		})
 	})).ServeHTTP(w, r)
+}
+
+// WriteFailurePage answers status with a page of somebody else's, in which FillPage fills in what WriteFailure would say.
+func WriteFailurePage(w http.ResponseWriter, r *http.Request, page []byte, status int, message string, values ...any) {
+	lang.WithLang(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Add("Vary", "Accept")
+		header.Del("Content-Language") // the page is in a language of its own
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		_, _ = w.Write(FillPage(page, status, failureText(lang.Of(r.Context()), message, values), logging.RequestID(r.Context())))
+	})).ServeHTTP(w, r)
+}
+
+// FillPage puts values into a page in the place of {status}, {message} and {request_id}.
+func FillPage(page []byte, status int, message, requestID string) []byte {
+	filled := strings.NewReplacer("{status}", strconv.Itoa(status), "{message}", html.EscapeString(message), "{request_id}", html.EscapeString(requestID))
+	return []byte(filled.Replace(string(page)))
 }
 
 // FailureText is what WriteFailure says, in English: for clients of other formats.
