@@ -37,9 +37,23 @@ type Shared struct {
 	retryAt time.Time // when one event may try it again
 }
 
-// Connect opens the Redis (or Valkey) at a redis:// or rediss:// URL and makes sure that it answers; the error names the
-// server, never its password. local decides while Redis is away.
+// Connect is Open for who wants to be sure that Redis answers; the error names the server, never its password.
 func Connect(ctx context.Context, rawURL string, local *Local, log *slog.Logger) (*Shared, error) {
+	s, err := Open(rawURL, local, log)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		_ = s.client.Close()
+		return nil, fmt.Errorf("redis: %s does not answer (%w): start it, correct its URL, or leave redis empty for limits of this process alone", s.address, err)
+	}
+	return s, nil
+}
+
+// Open prepares to ask the Redis (or Valkey) at a redis:// or rediss:// URL, which may be away. local decides while it is.
+func Open(rawURL string, local *Local, log *slog.Logger) (*Shared, error) {
 	options, err := parseURL(rawURL)
 	if err != nil {
 		return nil, err
@@ -54,14 +68,7 @@ func Connect(ctx context.Context, rawURL string, local *Local, log *slog.Logger)
 	options.MaxRetries = -1
 	options.DisableIdentity = true
 	client := redis.NewClient(options)
-	s := &Shared{client: client, rate: redis_rate.NewLimiter(client), local: local, log: log, address: options.Addr}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	if err := client.Ping(ctx).Err(); err != nil {
-		_ = client.Close()
-		return nil, fmt.Errorf("redis: %s does not answer (%w): start it, correct its URL, or leave redis empty for limits of this process alone", options.Addr, err)
-	}
-	return s, nil
+	return &Shared{client: client, rate: redis_rate.NewLimiter(client), local: local, log: log, address: options.Addr}, nil
 }
 
 // CheckURL tells what is wrong with a redis:// or rediss:// URL without repeating it, since it may hold a password.
@@ -136,14 +143,27 @@ func (s *Shared) answered() {
 	s.failure = nil
 }
 
-// Check asks Redis; it is degraded, never failed, since requests pass without it.
+// Check asks Redis; it is degraded, never failed, since requests pass without it. One that answers, but later than requests
+// wait for it, is not asked by them on this account.
 func (s *Shared) Check(ctx context.Context) health.Result {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if err := s.client.Ping(ctx).Err(); err != nil {
+	asked := time.Now()
+	err := s.client.Ping(ctx).Err()
+	took := time.Since(asked)
+	switch {
+	case err != nil:
 		s.failed(err)
 		return health.Result{Status: health.Degraded, Detail: "redis " + s.address + " does not answer: rate limits are kept by this process alone"}
+	case took > budget:
+		s.mu.Lock()
+		ailing := s.failure != nil
+		s.mu.Unlock()
+		if ailing {
+			return health.Result{Status: health.Degraded, Detail: fmt.Sprintf("redis %s takes longer than %s to answer: rate limits are kept by this process alone", s.address, budget)}
+		}
+	default:
+		s.answered()
 	}
-	s.answered()
 	return health.Result{Status: health.OK}
 }
