@@ -6,9 +6,12 @@ import (
 )
 
 // Trusted tells whether a peer is one of the proxies that may speak for others.
-func Trusted(peer netip.Addr, trusted []netip.Prefix) bool {
-	for _, prefix := range trusted {
-		if prefix.Contains(peer) {
+func Trusted(peer netip.Addr, trusted []netip.Prefix) bool { return Contains(trusted, peer) }
+
+// Contains tells whether an address, not one of IPv4 in the form of IPv6, is in one of the ranges.
+func Contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, prefix := range prefixes {
+		if prefix.Contains(addr) {
 			return true
 		}
 	}

@@ -1,0 +1,54 @@
+package guard_test
+
+import (
+	"testing"
+
+	"github.com/portico-web/portico/proxy/guard"
+	"github.com/portico-web/portico/proxy/message"
+)
+
+func TestASourceFindsItsValueAndNoOther(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		source string
+		fields []string
+		want   string
+	}{
+		{"header:X-Key", []string{"x-key", "a", "X-Key", "b"}, "a"},
+		{"header:X-Key", []string{"X_Key", "a", "X-Keys", "b"}, ""},
+		{"header:Authorization", []string{"authorization", "Bearer x"}, "Bearer x"},
+		{"cookie:sid", []string{"Cookie", "a=b; sid=c;d=e"}, "c"},
+		{"cookie:sid", []string{"Cookie", "a=b", "cookie", "sid=c"}, "c"},
+		{"cookie:sid", []string{"Cookie", "asid=1;sid2=2; =sid; sid"}, ""},
+		{"cookie:sid", []string{"Cookie", "sid=a=b "}, "a=b"},
+		{"cookie:sid", []string{"X-Cookie", "sid=a"}, ""},
+	} {
+		source, err := guard.ParseSource(c.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var head message.Head
+		for i := 0; i < len(c.fields); i += 2 {
+			head.AddNamed(c.fields[i], c.fields[i+1])
+		}
+		if got := string(source.Value(&head)); got != c.want {
+			t.Errorf("%s in %q: %q, want %q", c.source, c.fields, got, c.want)
+		}
+	}
+}
+
+func TestAssertedNamesAreHeldInEverySpelling(t *testing.T) {
+	t.Parallel()
+	asserted := guard.Assert("X-Auth-User").And("X-Role")
+	for name, want := range map[string]bool{
+		"X-Auth-User": true, "x-auth-user": true, "X_AUTH_USER": true, "x.auth~user": true, "x-role": true,
+		"X-Auth-Users": false, "X-Auth-Use": false, "XAuth-User": false, "": false,
+	} {
+		if asserted.Holds([]byte(name)) != want {
+			t.Errorf("%q", name)
+		}
+	}
+	if (guard.Asserted{}).Holds([]byte("X-Auth-User")) {
+		t.Error("none holds one")
+	}
+}
