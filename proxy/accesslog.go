@@ -26,6 +26,9 @@ func (x *exchange) logAccess(took time.Duration) {
 	if x.route != nil {
 		line.String("route", x.route.name)
 	}
+	if x.user != "" {
+		line.String("user", x.user)
+	}
 	if x.refusal != "" {
 		line.String("refused", x.refusal)
 	}

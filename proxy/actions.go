@@ -22,17 +22,9 @@ func (made *route) forwardTo(service *service) func(*exchange) {
 		prefix = strings.TrimSuffix(made.Path, "/")
 	}
 	return func(x *exchange) {
-		head := x.Head()
-		x.sent = forward.Exchange{
-			Path: x.path, Prefix: prefix, Client: x.clientText, Chain: x.chain, Proto: x.proto, Host: head.Authority,
-			RequestID: x.requestID, Traceparent: x.traceparent,
-		}
-		if x.trusted {
-			if asserted := head.Get(message.XForwardedHost); len(asserted) > 0 {
-				x.sent.Host = string(asserted)
-			}
-		}
+		x.sent = x.assertions()
 		if prefix != "" {
+			x.sent.Prefix = prefix
 			x.sent.Path = localPath(strings.TrimPrefix(x.path, prefix))
 		}
 		if made.rewrite != nil {
@@ -45,6 +37,20 @@ func (made *route) forwardTo(service *service) func(*exchange) {
 		}
 		service.serve(x)
 	}
+}
+
+// assertions are what the edge says of the request towards a target, which sees its path as it is.
+func (x *exchange) assertions() forward.Exchange {
+	sent := forward.Exchange{
+		Path: x.path, Client: x.clientText, Chain: x.chain, Proto: x.proto, Host: x.Head().Authority,
+		RequestID: x.requestID, Traceparent: x.traceparent,
+	}
+	if x.trusted {
+		if asserted := x.Head().Get(message.XForwardedHost); len(asserted) > 0 {
+			sent.Host = string(asserted)
+		}
+	}
+	return sent
 }
 
 // forwardFailed answers what clients see of an upstream in trouble, or of their own.

@@ -46,6 +46,9 @@ func (x *exchange) mark(head *message.Head) {
 	if x.canaryAssigned != "" {
 		head.Add(message.SetCookie, x.canaryAssigned)
 	}
+	if x.route != nil && x.route.cors != nil {
+		x.route.cors.mark(x.Head(), head)
+	}
 	if x.proxy.altSvc != "" && !x.plain && !x.trusted { // a balancer's clients would look for HTTP/3 there
 		head.Set(message.AltSvc, x.proxy.altSvc)
 	}

@@ -29,6 +29,8 @@ func TestEveryExampleOfTheDocumentationIsValid(t *testing.T) {
 	for _, secret := range []string{"eab_key", "cloudflare", "aws"} {
 		write(t, filepath.Join(folder, secret), "c2VjcmV0\n")
 	}
+	write(t, filepath.Join(folder, "keys.json"), newIssuer(t).set())
+	write(t, filepath.Join(folder, "users"), "ada:"+bcryptOfSecret+"\n")
 	replace := strings.NewReplacer("/srv/static", folder, "/run/secrets/", folder+"/", "/etc/portico/", folder+"/")
 	blocks := yamlBlock.FindAllStringSubmatch(string(content), -1)
 	if len(blocks) < 10 {
@@ -60,7 +62,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		default:
 			return nil
 		}
-		for field := range settings.Fields() {
+		for _, field := range reflect.VisibleFields(settings) {
 			name := field.Tag.Get("yaml")
 			if name == "" {
 				continue

@@ -125,10 +125,13 @@ func refuseLargerThan(most int64) policy {
 	}
 }
 
-// act takes away what the route may not learn, and does what the route does.
+// act takes away what the route may not learn, puts there what only the edge may say, and does what the route does.
 func (x *exchange) act() {
 	head := x.Head()
 	head.DeleteFunc(x.withheld)
+	for _, field := range x.told {
+		head.AddNamed(field.name, field.value)
+	}
 	if len(x.route.codings) == 0 {
 		x.route.requestEdits.apply(&head.Fields)
 		x.route.act(x)

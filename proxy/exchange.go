@@ -36,8 +36,10 @@ type exchange struct {
 	traceparent []byte
 	site        *routing.Site[*site, *route]
 	route       *route
-	limit       *limit // what the request was counted against; nil for nothing
+	limit       *limit // the strictest that the request was counted against; nil for none
 	limited     ratelimit.Result
+	user        string // who the client was found to be; "" for nobody in particular
+	told        []told // what the upstream is told of it
 
 	canaryNumber   int    // by which it belongs to a canary or not, plus 1; 0: that was not asked
 	canaryAssigned string // the cookie that tells the client its number; "" when it knows
@@ -47,7 +49,7 @@ type exchange struct {
 	content    content // of the request
 	sent       forward.Exchange
 
-	refusal     string // why the request could not be taken in; "" when it could
+	refusal     string // why the request could not be taken in, or may not pass; "" when it may
 	status      int    // of the answer; 0: nothing final was said
 	bytes       int64
 	aborted     bool
@@ -127,30 +129,44 @@ func (x *exchange) context() context.Context {
 
 // Body is the request's content, as far as the limit goes.
 func (x *exchange) Body() message.Body {
-	if x.route == nil || x.route.mostContent == 0 {
+	most := int64(0)
+	if x.route != nil {
+		most = x.route.mostContent
+	}
+	if most == 0 && x.state.asserted.None() {
 		return x.Stream.Body()
 	}
 	if x.content.Body == nil {
-		x.content = content{x.Stream.Body(), x.route.mostContent}
+		x.content = content{x.Stream.Body(), most > 0, most, x.state.asserted}
 	}
 	return &x.content
 }
 
-// content is a request's content that is counted against a limit.
+// content is a request's content that is counted against a limit, and whose trailer may not say what the edge asserts.
 type content struct {
 	message.Body
-	left int64
+	limited  bool
+	left     int64
+	asserted guard.Asserted
 }
 
 func (c *content) Next() ([]byte, error) {
 	next, err := c.Body.Next()
-	if c.left -= int64(len(next)); c.left < 0 {
+	if c.left -= int64(len(next)); c.limited && c.left < 0 {
 		return nil, message.ErrTooLarge
 	}
 	return next, err
 }
 
+func (c *content) Trailer() *message.Fields {
+	trailer := c.Body.Trailer()
+	if trailer != nil {
+		trailer.DeleteFunc(func(field *message.Field) bool { return c.asserted.Holds(field.Name) })
+	}
+	return trailer
+}
+
 // withheld tells whether the upstream may not learn a field.
 func (x *exchange) withheld(field *message.Field) bool {
-	return guard.FieldDropped(field, x.trusted, x.route != nil && x.route.UnderscoreFields)
+	return guard.FieldDropped(field, x.trusted, x.route.UnderscoreFields) || x.route.asserted.Holds(field.Name)
 }

@@ -4,9 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/portico-web/portico/internal/dbtest"
-	"github.com/portico-web/portico/internal/health"
 )
 
 // limited is a site whose / takes two requests an hour from a client.
@@ -66,54 +63,73 @@ func TestAnUpstreamsOwnLimitFieldsWin(t *testing.T) {
 	}
 }
 
-func TestTwoEdgesShareOneLimitThroughRedis(t *testing.T) {
+func TestOfSeveralLimitsTheStrictestIsToldAndAnyMayRefuse(t *testing.T) {
 	t.Parallel()
-	config := "redis: \"" + dbtest.Redis(t) + "\"\n" + limited(echo(t))
-	first, second := start(t, config), start(t, config)
-	for i, e := range []*edge{first, second, first, second} {
-		got := do(t, e.client(true), http.MethodGet, "https://localhost/", from("203.0.113.1"), "")
-		if want := map[bool]int{true: http.StatusOK, false: http.StatusTooManyRequests}[i < 2]; got.StatusCode != want {
-			t.Errorf("request %d: %d, want %d", i+1, got.StatusCode, want)
+	e := start(t, "rate_limits: {hourly: {rate: 3/h}, key: {rate: 2/h, key: \"header:X-Key\"}}\n"+
+		site(echo(t), "      - {path: /, upstream: app, rate_limit: [hourly, key]}"))
+	client := e.client(true)
+	for i, c := range []struct {
+		key, limit, remaining string
+		status                int
+	}{
+		{"a", "2", "1", http.StatusOK},
+		{"a", "2", "0", http.StatusOK},
+		{"b", "3", "0", http.StatusOK},
+		{"b", "3", "0", http.StatusTooManyRequests}, // the address has no more, the key has
+	} {
+		got := do(t, client, http.MethodGet, "https://localhost/", http.Header{"X-Key": {c.key}}, "")
+		if got.StatusCode != c.status || got.Header.Get("Ratelimit-Limit") != c.limit || got.Header.Get("Ratelimit-Remaining") != c.remaining {
+			t.Errorf("request %d: %d %v", i+1, got.StatusCode, got.Header)
+		}
+	}
+	if text := e.metrics(); !strings.Contains(text, `portico_edge_ratelimited_total{limit="hourly"} 1`) {
+		t.Error("the refused are not counted under the limit that refused")
+	}
+}
+
+func TestALimitTellsClientsApartByWhatTheySend(t *testing.T) {
+	t.Parallel()
+	e := start(t, "rate_limits: {header: {rate: 1/h, key: \"header:X-Api-Key\"}, cookie: {rate: 1/h, key: \"cookie:sid\"}}\ntrusted_proxies: [127.0.0.1]\n"+
+		site(echo(t), "      - {path: /header, upstream: app, rate_limit: header}\n      - {path: /cookie, upstream: app, rate_limit: cookie}"))
+	client := e.client(true)
+	for i, c := range []struct {
+		path, address, name, value string
+		status                     int
+	}{
+		{"/header", "203.0.113.1", "X-Api-Key", "one", http.StatusOK},
+		{"/header", "203.0.113.2", "X-Api-Key", "one", http.StatusTooManyRequests}, // wherever it comes from
+		{"/header", "203.0.113.1", "X-Api-Key", "two", http.StatusOK},
+		{"/header", "203.0.113.1", "X-Api-Key", "203.0.113.9", http.StatusOK},
+		{"/header", "203.0.113.9", "X-Other", "", http.StatusOK}, // nobody counts in the name of another's address
+		{"/header", "203.0.113.9", "X-Api-Key", "", http.StatusTooManyRequests},
+		{"/header", "203.0.113.3", "X-Api-Key", strings.Repeat("x", 4000), http.StatusOK},
+		{"/header", "203.0.113.3", "X-Api-Key", strings.Repeat("x", 4000), http.StatusTooManyRequests},
+		{"/cookie", "203.0.113.1", "Cookie", "a=b; sid=one; c=d", http.StatusOK},
+		{"/cookie", "203.0.113.2", "Cookie", "sid=one", http.StatusTooManyRequests},
+		{"/cookie", "203.0.113.2", "Cookie", "SID=one", http.StatusOK}, // another cookie: the address counts
+		{"/cookie", "203.0.113.2", "Cookie", "xsid=one; sid=", http.StatusTooManyRequests},
+	} {
+		header := from(c.address)
+		header.Set(c.name, c.value)
+		if got := do(t, client, http.MethodGet, "https://localhost"+c.path, header, ""); got.StatusCode != c.status {
+			t.Errorf("request %d: %d, want %d", i+1, got.StatusCode, c.status)
 		}
 	}
 }
 
-func TestRequestsPassWhileRedisIsGoneAndTheLimitIsKeptLocally(t *testing.T) {
+func TestASitesLimitHoldsForRoutesWithoutOneOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	redis := dbtest.NewRedis(t)
-	e := start(t, "redis: \""+redis.URL+"\"\n"+limited(echo(t)))
+	app := echo(t)
+	e := start(t, "rate_limits: {a: {rate: 7/h}, b: {rate: 9/h}}\n"+site(app, `      - {path: /, upstream: app}
+      - {path: /own, upstream: app, rate_limit: b}
+      - {path: /none, upstream: app, rate_limit: []}
+      - {path: /open, upstream: app, open: true}
+      - {path: /open/own, upstream: app, open: true, rate_limit: b}
+    rate_limit: a`))
 	client := e.client(true)
-	ask := func() int {
-		return do(t, client, http.MethodGet, "https://localhost/", from("203.0.113.1"), "").StatusCode
-	}
-	if report := e.report(); report.Status != health.OK || report.Checks["redis"].Status != health.OK {
-		t.Fatalf("%+v", report)
-	}
-	ask()
-	redis.Kill()
-	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
-		if got := ask(); got != want {
-			t.Errorf("request %d without Redis: %d, want %d", i+1, got, want)
+	for path, want := range map[string]string{"/": "7", "/own": "9", "/none": "", "/open": "", "/open/own": "9"} {
+		if got := do(t, client, http.MethodGet, "https://localhost"+path, nil, ""); got.Header.Get("Ratelimit-Limit") != want {
+			t.Errorf("%s: %q, want %q", path, got.Header.Get("Ratelimit-Limit"), want)
 		}
-	}
-	if report := e.report(); report.Status != health.Degraded || report.Checks["redis"].Status != health.Degraded {
-		t.Errorf("without Redis: %+v", report)
-	}
-	redis.Start()
-	if report := e.report(); report.Status != health.OK {
-		t.Errorf("with Redis again: %+v", report)
-	}
-	if got := ask(); got != http.StatusOK {
-		t.Errorf("with an empty Redis: %d", got)
-	}
-	redis.Hang()
-	for range 20 {
-		if got := do(t, client, http.MethodGet, "https://localhost/", from("203.0.113.7"), "").StatusCode; got != http.StatusOK && got != http.StatusTooManyRequests {
-			t.Errorf("with a hanging Redis: %d", got)
-		}
-	}
-	redis.Resume()
-	if log := e.log.String(); strings.Contains(log, "test-secret") {
-		t.Errorf("the password is logged:\n%s", log)
 	}
 }

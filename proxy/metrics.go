@@ -17,6 +17,7 @@ type metrics struct {
 	requests   *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
 	limited    *prometheus.CounterVec
+	refused    *prometheus.CounterVec
 	lastReload prometheus.Gauge
 	reloadTime prometheus.Gauge
 	none       *routeMetrics
@@ -40,6 +41,9 @@ func newMetrics(registry *prometheus.Registry, p *Proxy) (*metrics, error) {
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "portico_edge_ratelimited_total", Help: "Requests answered 429, by rate limit.",
 		}, []string{"limit"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "portico_edge_refused_total", Help: "Requests that might not pass, by policy.",
+		}, []string{"policy"}),
 		lastReload: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "portico_config_last_reload_success", Help: "1 when the configuration on disk is the one that serves, else 0.",
 		}),
@@ -47,7 +51,7 @@ func newMetrics(registry *prometheus.Registry, p *Proxy) (*metrics, error) {
 			Name: "portico_config_last_reload_success_timestamp_seconds", Help: "When the serving configuration was taken over.",
 		}),
 	}
-	for _, collector := range []prometheus.Collector{m.requests, m.durations, m.limited, m.lastReload, m.reloadTime, edgeCollector{p}} {
+	for _, collector := range []prometheus.Collector{m.requests, m.durations, m.limited, m.refused, m.lastReload, m.reloadTime, edgeCollector{p}} {
 		if err := registry.Register(collector); err != nil {
 			return nil, err
 		}

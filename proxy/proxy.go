@@ -30,6 +30,7 @@ import (
 	"github.com/portico-web/portico/proxy/compress"
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/guard"
 	"github.com/portico-web/portico/proxy/handover"
 	"github.com/portico-web/portico/proxy/http2"
 	"github.com/portico-web/portico/proxy/pace"
@@ -73,6 +74,7 @@ type Proxy struct {
 	log       *slog.Logger
 	metrics   *metrics
 	local     *ratelimit.Local
+	passwords *guard.Passwords
 	access    *logging.Lines // nil: none are wanted
 	compress  *compress.Compressor
 	streams   forward.Streams
@@ -127,6 +129,7 @@ func New(cfg *config.Config, options Options) (*Proxy, error) {
 		ready:    make(chan struct{}), succeeded: make(chan struct{}),
 
 		stickyKey: rand.Text(),
+		passwords: guard.NewPasswords(),
 	}
 	p.exchanges.New = func() any { return &exchange{} }
 	p.override(cfg)

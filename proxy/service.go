@@ -35,15 +35,9 @@ func newService(name string, now serving) *service {
 // serve answers a request by forwarding it.
 func (s *service) serve(x *exchange) {
 	for {
-		now := s.now.Load()
-		if now.maintenance != nil && now.maintenance.answer(x) {
+		now := s.admit(x)
+		if now == nil {
 			return
-		}
-		if now.pause != nil {
-			if !now.pause.wait(x) {
-				return
-			}
-			continue // much may have changed meanwhile
 		}
 		if now.canary != nil && now.canary.takes(x) && now.canary.serve(x) {
 			return
@@ -66,6 +60,22 @@ func (s *serving) forwarders() []*forward.Forwarder {
 		return []*forward.Forwarder{s.forwarder}
 	}
 	return []*forward.Forwarder{s.forwarder, s.canary.forwarder}
+}
+
+// admit waits until the service takes requests. It is nil when this one has been answered instead.
+func (s *service) admit(x *exchange) *serving {
+	for {
+		now := s.now.Load()
+		switch {
+		case now.maintenance != nil && now.maintenance.answer(x):
+			return nil
+		case now.pause == nil:
+			return now
+		case !now.pause.wait(x):
+			return nil
+		}
+		// Much may have changed meanwhile.
+	}
 }
 
 // change changes what the service does from now on. Requests that wait look again.

@@ -8,6 +8,7 @@ import (
 	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/forward"
+	"github.com/portico-web/portico/proxy/guard"
 	"github.com/portico-web/portico/proxy/routing"
 	"github.com/portico-web/portico/proxy/upstream"
 )
@@ -17,9 +18,11 @@ import (
 type state struct {
 	config   *config.Config
 	trusted  []netip.Prefix
+	asserted guard.Asserted // what no client may write
 	table    *routing.Table[*site, *route]
 	services map[string]*service     // by the name of their upstream
 	prepared map[*service]forwarders // what they get once the state is in use
+	keys     map[string]*guard.Keys  // of issuers of tokens, by URL
 	limiter  ratelimit.Limiter
 	shared   *ratelimit.Shared // the limiter, when it is Redis
 }
@@ -34,12 +37,14 @@ func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) 
 		}
 	}()
 	s.trusted = prefixes(cfg.TrustedProxies)
+	s.asserted = assertedBy(cfg)
 	if err := s.openLimiter(ctx, p, previous); err != nil {
 		return nil, err
 	}
 	if err := s.openUpstreams(p, previous); err != nil {
 		return nil, err
 	}
+	s.openKeys(p, previous)
 	sites := make([]routing.Site[*site, *route], len(cfg.Sites))
 	for i := range cfg.Sites {
 		sites[i] = p.newSite(s, &cfg.Sites[i])
@@ -63,6 +68,11 @@ func (s *state) openLimiter(ctx context.Context, p *Proxy, previous *state) (err
 		return nil
 	case previous != nil && previous.shared != nil && previous.config.Redis == s.config.Redis:
 		s.shared = previous.shared
+	case previous == nil: // an edge that starts while Redis is away serves all the same
+		if s.shared, err = ratelimit.Open(s.config.Redis, p.local, p.log); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+		s.shared.Check(ctx)
 	default:
 		if s.shared, err = ratelimit.Connect(ctx, s.config.Redis, p.local, p.log); err != nil {
 			return err
@@ -163,6 +173,11 @@ func (s *state) retire(kept *state) {
 	for name, service := range s.services {
 		if kept == nil || kept.services[name] != service {
 			service.close()
+		}
+	}
+	for url, keys := range s.keys {
+		if kept == nil || kept.keys[url] != keys {
+			keys.Close()
 		}
 	}
 	if s.shared != nil && (kept == nil || kept.shared != s.shared) {

@@ -195,7 +195,6 @@ func TestWhatCannotStartIsOneLine(t *testing.T) {
 	defer taken.Close()
 	for name, c := range map[string]struct{ content, says string }{
 		"port in use": {strings.Replace(valid, "https: \"127.0.0.1:0\"", fmt.Sprintf("https: %q", taken.Addr()), 1), "listen.https"},
-		"dead Redis":  {"redis: redis://:hunter2@127.0.0.1:1/0\n" + valid, "redis: 127.0.0.1:1 does not answer"},
 		"no folder":   {"tls: {storage: /dev/null/x}\n" + valid, "/dev/null/x"},
 	} {
 		stdout, stderr, status := run(t, "run", "--config", written(t, c.content))

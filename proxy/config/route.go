@@ -25,8 +25,10 @@ type Route struct {
 	RedirectSlash bool      `yaml:"redirect_slash"`
 	Rewrite       string    `yaml:"rewrite"` // the path that the upstream is asked for; "": the client's
 	StripPrefix   bool      `yaml:"strip_prefix"`
-	RateLimit     string    `yaml:"rate_limit"`
 	Compress      Compress  `yaml:"compress"`
+
+	Policies
+	Open bool `yaml:"open"` // the site's policies do not hold for it
 
 	EncodedSlash     string `yaml:"encoded_slash" choice:"pass refuse"` // pass or refuse %2F in paths
 	UnderscoreFields bool   `yaml:"underscore_fields"`                  // let fields with an underscore in their name through
@@ -48,12 +50,7 @@ func (c *checker) route(path string, route *Route) {
 		route.Path = clean
 	}
 	c.action(path, route)
-	if route.RateLimit != "" {
-		if _, ok := c.config.RateLimits[route.RateLimit]; !ok {
-			c.doc.Faultf(path+".rate_limit", "%s.rate_limit: no rate limit is named %q%s", path, route.RateLimit,
-				document.Suggest(route.RateLimit, slices.Collect(maps.Keys(c.config.RateLimits))))
-		}
-	}
+	c.policies(path, &route.Policies)
 	c.rewrite(path, route)
 	if route.StripPrefix && route.Upstream == "" {
 		c.doc.Faultf(path+".strip_prefix", "%s.strip_prefix goes with upstream only", path)
@@ -101,6 +98,7 @@ func (r *Route) fillIn(mostContent Size) {
 	if r.BodyBytes == nil {
 		r.BodyBytes = new(mostContent)
 	}
+	r.Policies.fillIn()
 	r.EncodedSlash = cmp.Or(r.EncodedSlash, EncodedSlashPass)
 	if r.Files != nil {
 		r.Files.fillIn()

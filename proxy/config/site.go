@@ -23,6 +23,7 @@ type Site struct {
 	Maintenance     *Maintenance      `yaml:"maintenance"`      // nil: the site is served
 
 	errorPages map[string][]byte // what the files hold
+	Policies
 }
 
 func (c *checker) site(path string, site *Site) {
@@ -39,6 +40,7 @@ func (c *checker) site(path string, site *Site) {
 	c.responseHeaders(path+".response_headers", site.ResponseHeaders)
 	c.redirects(path, site)
 	c.errorPages(path, site)
+	c.policies(path, &site.Policies)
 	if len(site.Routes) == 0 {
 		c.doc.Faultf(path, "%s has no routes: name at least one, such as {path: /, upstream: NAME}", path)
 	}
@@ -47,6 +49,7 @@ func (c *checker) site(path string, site *Site) {
 		at := fmt.Sprintf("%s.routes[%d]", path, i)
 		route := &site.Routes[i]
 		c.route(at, route)
+		c.subjects(at, site.PoliciesOf(route))
 		if key := routing.Key(route.Path); paths[key] {
 			c.doc.Faultf(at+".path", "%s.path: the site has two routes for %s", at, route.Path)
 		} else {
@@ -76,6 +79,7 @@ func (s *Site) fillIn(issuer string, mostContent Size) {
 	if s.Maintenance != nil && s.Maintenance.off {
 		s.Maintenance = nil
 	}
+	s.Policies.fillIn()
 	for i := range s.Routes {
 		s.Routes[i].fillIn(mostContent)
 	}

@@ -25,6 +25,9 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	if prefix.Masked() != prefix {
 		return fmt.Errorf("%q has bits set behind its length: did you mean %s?", text, prefix.Masked())
 	}
+	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 { // clients' addresses are compared in their IPv4 form
+		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
 	p.Prefix = prefix
 	return nil
 }

@@ -150,11 +150,11 @@ func keyName(entry *ast.MappingValueNode) string { return entry.Key.GetToken().V
 
 func (d *decoder) structure(node ast.Node, dst reflect.Value, path string) {
 	entries, ok := entriesOf(node)
-	fields := map[string]int{}
+	fields := map[string][]int{}
 	known := make([]string, 0, dst.NumField())
-	for i := range dst.NumField() {
-		if name := dst.Type().Field(i).Tag.Get("yaml"); name != "" && name != "-" {
-			fields[name] = i
+	for _, field := range reflect.VisibleFields(dst.Type()) { // those of embedded structs too
+		if name := field.Tag.Get("yaml"); name != "" && name != "-" {
+			fields[name] = field.Index
 			known = append(known, name)
 		}
 	}
@@ -173,8 +173,9 @@ func (d *decoder) structure(node ast.Node, dst reflect.Value, path string) {
 			d.fault(entry, "unknown key %q%s%s", name, inside(path), Suggest(name, known))
 			continue
 		}
-		d.value(entry.Value, dst.Field(index), join(path, name))
-		d.choice(entry.Value, dst.Field(index), dst.Type().Field(index), join(path, name))
+		field := dst.Type().FieldByIndex(index)
+		d.value(entry.Value, dst.FieldByIndex(index), join(path, name))
+		d.choice(entry.Value, dst.FieldByIndex(index), field, join(path, name))
 	}
 }
 
@@ -199,7 +200,21 @@ func (d *decoder) mapping(node ast.Node, dst reflect.Value, path string) {
 	}
 }
 
+// OneOrMore is a list that may be written as its only member.
+type OneOrMore []string
+
+// UnmarshalText takes the only member; an empty text makes an empty list.
+func (o *OneOrMore) UnmarshalText(text []byte) error {
+	*o = OneOrMore{}
+	if len(text) > 0 {
+		*o = OneOrMore{string(text)}
+	}
+	return nil
+}
+
+// sequence decodes a list; an empty one differs from none.
 func (d *decoder) sequence(node ast.Node, dst reflect.Value, path string) {
+	dst.Set(reflect.MakeSlice(dst.Type(), 0, 0))
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
 		d.fault(node, "%s wants a list, as in [a, b]", nameOf(path))

@@ -1,0 +1,148 @@
+package proxy_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// asked is what an auth server was asked.
+type asked struct {
+	Method, URI, Host string
+	Length            int64
+	Header            http.Header
+}
+
+// doorkeeper is an auth server that lets pass whoever has the cookie "in", and echoes the question in X-Asked.
+func doorkeeper(t *testing.T) string {
+	t.Helper()
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		question, _ := json.Marshal(asked{r.Method, r.RequestURI, r.Host, r.ContentLength, r.Header})
+		w.Header().Set("X-Asked", string(question))
+		cookie, _ := r.Cookie("door")
+		switch {
+		case cookie == nil:
+			w.Header().Set("Location", "https://login.example/?to="+r.Header.Get("X-Forwarded-Uri"))
+			w.Header().Set("Set-Cookie", "state=1")
+			w.WriteHeader(http.StatusFound)
+			_, _ = io.WriteString(w, "log in first")
+		case cookie.Value == "in":
+			w.Header().Set("X-Auth-User", "ada")
+			w.Header().Add("X-Auth-Group", "a")
+			w.Header().Add("X-Auth-Group", "b")
+			w.Header().Set("X-Not-Copied", "x")
+			w.WriteHeader(http.StatusNoContent)
+		case cookie.Value == "endless":
+			for range 64 {
+				_, _ = w.Write(make([]byte, 64<<10))
+			}
+		case cookie.Value == "broken":
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, "stack trace")
+		case cookie.Value == "slow":
+			<-r.Context().Done()
+		case cookie.Value == "cut":
+			w.Header().Set("Content-Length", "10")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "x")
+			panic(http.ErrAbortHandler)
+		default:
+			w.Header().Set("Www-Authenticate", "Door")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "no "+cookie.Value)
+		}
+	})
+}
+
+// guarded is a site whose / asks the auth server, and whose /public does not.
+func guarded(app, door string) string {
+	return `upstreams:
+  app: {targets: ["` + app + `"]}
+  door: {targets: ["` + door + `"]}
+sites:
+  - hosts: [localhost]
+    routes:
+      - {path: /, upstream: app, forward_auth: {upstream: door, path: "/check?a=1", copy: [X-Auth-User, X-Auth-Group, X-Auth-Mail], timeout: 1s}}
+      - {path: /public, upstream: app}
+`
+}
+
+func TestAnotherServerSaysWhoPasses(t *testing.T) {
+	t.Parallel()
+	e := start(t, guarded(echo(t), doorkeeper(t)))
+	for _, http2 := range []bool{false, true} {
+		client := e.client(http2)
+		ask := func(method, path, door, body string) answer {
+			header := http.Header{"Content-Type": {"text/x"}, "If-None-Match": {`"x"`}, "Range": {"bytes=0-1"}, "Accept": {"text/html"}}
+			for _, name := range []string{"X-Auth-User", "X_Auth_User", "X-Auth-Mail", "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-User"} {
+				header[name] = []string{"forged"}
+			}
+			if door != "" {
+				header.Set("Cookie", "door="+door)
+			}
+			return do(t, client, method, "https://localhost"+path, header, body)
+		}
+		passed := ask(http.MethodPost, "/a/../b?c=d", "in", "content").seen(t)
+		if passed.Body != "content" || passed.Method != http.MethodPost || passed.URI != "/b?c=d" || passed.Header.Get("X-Auth-User") != "ada" ||
+			strings.Join(passed.Header["X-Auth-Group"], ",") != "a,b" || passed.Header.Get("X-Auth-Mail") != "" || passed.Header.Get("X-Not-Copied") != "" ||
+			len(passed.Header["X-Auth-User"]) != 1 || passed.Header.Get("X-Auth_User") != "" || passed.Header.Get("Range") == "" {
+			t.Errorf("the upstream sees %+v", passed)
+		}
+		refused := ask(http.MethodPost, "/b?c=d", "", "content")
+		if refused.StatusCode != http.StatusFound || refused.Header.Get("Location") != "https://login.example/?to=/b?c=d" || refused.Header.Get("Set-Cookie") != "state=1" || refused.body != "log in first" {
+			t.Errorf("without a cookie: %d %v %s", refused.StatusCode, refused.Header, refused.body)
+		}
+		var question asked
+		if err := json.Unmarshal([]byte(refused.Header.Get("X-Asked")), &question); err != nil {
+			t.Fatal(err)
+		}
+		if question.Method != http.MethodGet || question.URI != "/check?a=1" || question.Host != "localhost" || question.Length != 0 ||
+			question.Header.Get("X-Forwarded-Method") != http.MethodPost || question.Header.Get("X-Forwarded-Uri") != "/b?c=d" ||
+			question.Header.Get("X-Forwarded-Host") != "localhost" || question.Header.Get("X-Forwarded-Proto") != "https" ||
+			question.Header.Get("X-Forwarded-For") != "127.0.0.1" || question.Header.Get("Accept") != "text/html" {
+			t.Errorf("the auth server is asked %+v", question)
+		}
+		for name, values := range question.Header {
+			if strings.Contains(strings.Join(values, ""), "forged") || name == "Content-Type" || name == "If-None-Match" || name == "Range" {
+				t.Errorf("the auth server is told %s: %s", name, values)
+			}
+		}
+		if got := ask(http.MethodGet, "/", "out", ""); got.StatusCode != http.StatusForbidden || got.body != "no out" || got.Header.Get("Www-Authenticate") != "Door" {
+			t.Errorf("refused: %d %s", got.StatusCode, got.body)
+		}
+		if got := ask(http.MethodHead, "/", "out", ""); got.StatusCode != http.StatusForbidden || got.body != "" || got.ContentLength != int64(len("no out")) {
+			t.Errorf("refused HEAD: %d %q %d", got.StatusCode, got.body, got.ContentLength)
+		}
+		if got := ask(http.MethodGet, "/public", "", "").seen(t); got.Header.Get("X-Auth-User") != "" || got.Header.Get("X-Auth-Mail") != "" {
+			t.Errorf("a route of the same upstream sees %v", got.Header)
+		}
+		for door, status := range map[string]int{
+			"endless": http.StatusBadGateway, "broken": http.StatusBadGateway, "slow": http.StatusGatewayTimeout, "cut": http.StatusBadGateway,
+		} {
+			if got := ask(http.MethodGet, "/", door, ""); got.StatusCode != status || strings.Contains(got.body, "stack trace") {
+				t.Errorf("an auth server that is %s: %d %s", door, got.StatusCode, got.body)
+			}
+		}
+	}
+}
+
+func TestNobodyPassesWhileTheAuthServerIsAway(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Bool
+	app := serve(t, func(http.ResponseWriter, *http.Request) { reached.Store(true) })
+	door := httptest.NewServer(http.NotFoundHandler())
+	address := strings.TrimPrefix(door.URL, "http://")
+	door.Close()
+	e := start(t, guarded(app, address))
+	got := do(t, e.client(true), http.MethodGet, "https://localhost/", http.Header{"Cookie": {"door=in"}}, "")
+	if got.StatusCode != http.StatusBadGateway && got.StatusCode != http.StatusServiceUnavailable || reached.Load() {
+		t.Errorf("%d, the upstream was reached: %v", got.StatusCode, reached.Load())
+	}
+	if text := e.metrics(); !strings.Contains(text, `portico_edge_refused_total{policy="forward_auth"} 1`) {
+		t.Error("it is not counted")
+	}
+}
