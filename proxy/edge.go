@@ -129,7 +129,7 @@ func refuseLargerThan(most int64) policy {
 func (x *exchange) act() {
 	head := x.Head()
 	head.DeleteFunc(x.withheld)
-	for _, field := range x.told {
+	for _, field := range x.identity {
 		head.AddNamed(field.name, field.value)
 	}
 	if len(x.route.codings) == 0 {

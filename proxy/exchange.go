@@ -38,8 +38,8 @@ type exchange struct {
 	route       *route
 	limit       *limit // the strictest that the request was counted against; nil for none
 	limited     ratelimit.Result
-	user        string // who the client was found to be; "" for nobody in particular
-	told        []told // what the upstream is told of it
+	user        string          // who the client was found to be; "" for nobody in particular
+	identity    []identityField // what the upstream is told of that
 
 	canaryNumber   int    // by which it belongs to a canary or not, plus 1; 0: that was not asked
 	canaryAssigned string // the cookie that tells the client its number; "" when it knows

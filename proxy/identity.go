@@ -6,14 +6,14 @@ import (
 	"github.com/portico-web/portico/proxy/message"
 )
 
-// told is a field by which an upstream learns what the edge found out about the client. It is put into the head when what the
+// identityField is a field by which an upstream learns what the edge found out about the client. It is put into the head when what the
 // client wrote is gone from it.
-type told struct{ name, value string }
+type identityField struct{ name, value string }
 
 // tell notes a field for the upstream. A value that cannot stand in a field is left out.
 func (x *exchange) tell(name, value string) {
 	if guard.FieldValue(value) {
-		x.told = append(x.told, told{name, value})
+		x.identity = append(x.identity, identityField{name, value})
 	}
 }
 

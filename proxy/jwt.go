@@ -14,8 +14,8 @@ import (
 // bearer is a route's jwt made ready: who has a token of the issuer passes.
 type bearer struct {
 	verifier *guard.Verifier
-	source   guard.Source // none: Authorization
-	tell     []told       // a claim's name, and the field by which upstreams learn it
+	source   guard.Source    // none: Authorization
+	tell     []identityField // a claim's name, and the field by which upstreams learn it
 	realm    string
 }
 
@@ -34,7 +34,7 @@ func newBearer(site *config.Site, configured *config.JWT, keys *guard.Keys) *bea
 		b.source, _ = guard.ParseSource(configured.From) // checked
 	}
 	for _, claim := range slices.Sorted(maps.Keys(configured.Tell)) {
-		b.tell = append(b.tell, told{claim, configured.Tell[claim]})
+		b.tell = append(b.tell, identityField{claim, configured.Tell[claim]})
 	}
 	return b
 }
