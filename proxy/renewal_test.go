@@ -77,6 +77,25 @@ func TestACertificateComesWhenTheCAIsBack(t *testing.T) {
 	}
 }
 
+func TestReloadsWhileTheCAIsDownPlaceNoMoreOrders(t *testing.T) {
+	t.Parallel()
+	server := newACMEServer(t, acmeSettings{})
+	server.down.Store(true)
+	e := acmeEdge(t, "twelve.example", server.keys())
+	server.open(1, e.Addrs().HTTPS.Port)
+	for range 20 {
+		if err := e.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the failure", func() bool { return e.certificateOf("twelve.example").Error != "" })
+	server.down.Store(false)
+	eventually(t, "the certificate", func() bool { return e.verifies("twelve.example", server.roots) })
+	if orders := server.orders.Load(); orders != 1 {
+		t.Errorf("%d orders", orders)
+	}
+}
+
 func TestAValidationThatFailsIsRepeated(t *testing.T) {
 	t.Parallel()
 	server := newACMEServer(t, acmeSettings{failures: 12})

@@ -54,6 +54,7 @@ type Manager struct {
 	managed     []string
 	onDemand    map[string]bool // names with a certificate that a handshake asked for
 	flights     map[string]*flight
+	orders      map[string]*order // names whose first certificate is on its way
 	maxOnDemand int
 }
 
@@ -62,7 +63,7 @@ type Manager struct {
 func New(ctx context.Context, settings Settings, log *slog.Logger) (*Manager, error) {
 	m := &Manager{
 		log: log, issuer: settings.Issuer, storage: settings.Storage, wildcards: settings.DNS != nil, asker: newAsker(),
-		onDemand: map[string]bool{}, flights: map[string]*flight{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand),
+		onDemand: map[string]bool{}, flights: map[string]*flight{}, orders: map[string]*order{}, maxOnDemand: cmp.Or(settings.MaxOnDemand, maxOnDemand),
 	}
 	m.ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if settings.Issuer != Files {
@@ -149,14 +150,14 @@ func (m *Manager) Update(ctx context.Context, settings Settings) error {
 		}
 	} else {
 		m.load(names)
-		if err := m.managing.ManageAsync(m.ctx, names); err != nil {
-			return fmt.Errorf("certificates from ACME: %w", err)
-		}
 	}
 	m.files.Store(files)
 	m.asker.set(settings.OnDemand)
 	m.served.Store(m.servedBy(settings.Hosts, names, settings.OnDemand != nil))
 	m.leave(names)
+	if m.authority == nil {
+		m.place(names)
+	}
 	return nil
 }
 
@@ -169,6 +170,12 @@ func (m *Manager) leave(names []string) {
 	for _, name := range m.managed {
 		if !kept[name] {
 			left = append(left, certmagic.SubjectIssuer{Subject: name})
+		}
+	}
+	for name, placed := range m.orders {
+		if !kept[name] {
+			placed.giveUp()
+			delete(m.orders, name)
 		}
 	}
 	m.cache.RemoveManaged(left)
@@ -186,12 +193,19 @@ func (m *Manager) load(names []string) {
 	defer cancel()
 	var loading sync.WaitGroup
 	for _, name := range names {
-		if len(m.cache.AllMatchingCertificates(name)) == 0 {
-			loading.Go(func() { _, _ = m.managing.CacheManagedCertificate(ctx, name) }) // ManageAsync sees to what fails
+		if !m.has(name) {
+			loading.Go(func() { _, _ = m.managing.CacheManagedCertificate(ctx, name) }) // place sees to what fails
 		}
 	}
 	loading.Wait()
 	m.background.Go(func() { _ = m.cache.RenewManagedCertificates(m.ctx) }) // it logs
+}
+
+// has tells whether a certificate for name itself, not for a wildcard above it, is in memory.
+func (m *Manager) has(name string) bool {
+	return slices.ContainsFunc(m.cache.AllMatchingCertificates(name), func(candidate certmagic.Certificate) bool {
+		return slices.Contains(candidate.Names, name)
+	})
 }
 
 // namesToManage are the hosts that get a certificate ahead of the first handshake. Below a wildcard that has one, no name gets

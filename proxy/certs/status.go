@@ -40,11 +40,12 @@ type attempts struct {
 }
 
 type failure struct {
-	text string
-	when time.Time
+	text   string
+	when   time.Time
+	expiry time.Time // of the certificate that was in use
 }
 
-func (a *attempts) fail(name string, err error) {
+func (a *attempts) fail(name string, err error, expiry time.Time) {
 	text := strings.Join(strings.Fields(strings.Map(printable, err.Error())), " ")
 	if len(text) > mostError {
 		text = strings.ToValidUTF8(text[:mostError], "") + "…"
@@ -56,7 +57,7 @@ func (a *attempts) fail(name string, err error) {
 		a.failed = map[string]failure{}
 	}
 	if len(a.failed) < mostFailures {
-		a.failed[name] = failure{text, time.Now()}
+		a.failed[name] = failure{text, time.Now(), expiry}
 	}
 }
 
@@ -108,7 +109,7 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 		m.attempts.succeed(name)
 	case "cert_failed":
 		if err, ok := data["error"].(error); ok {
-			m.attempts.fail(name, err)
+			m.attempts.fail(name, err, m.expiry(name))
 		}
 	}
 	return nil
@@ -126,10 +127,13 @@ func (m *Manager) Statuses() []Status {
 		if files.byName[name] != nil {
 			continue // the file is what is served
 		}
-		failed := m.attempts.last(name)
-		status := Status{Name: name, Source: m.issuer, OnDemand: i >= len(managed), Error: failed.text, Failed: failed.when}
+		status := Status{Name: name, Source: m.issuer, OnDemand: i >= len(managed)}
 		for _, certificate := range m.cache.AllMatchingCertificates(name) {
 			status.show(certificate.Leaf)
+		}
+		// A certificate that is newer than the failure came by another edge, through the storage they share.
+		if failed := m.attempts.last(name); !status.Expiry.After(failed.expiry) {
+			status.Error, status.Failed = failed.text, failed.when
 		}
 		statuses = append(statuses, status)
 	}
@@ -140,6 +144,15 @@ func (m *Manager) Statuses() []Status {
 	}
 	slices.SortFunc(statuses, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return statuses
+}
+
+// expiry is until when the certificate in use for name is valid; zero when there is none.
+func (m *Manager) expiry(name string) time.Time {
+	var status Status
+	for _, certificate := range m.cache.AllMatchingCertificates(name) {
+		status.show(certificate.Leaf)
+	}
+	return status.Expiry
 }
 
 // show takes over the one of several certificates that is valid for longest.
