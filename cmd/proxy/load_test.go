@@ -51,9 +51,11 @@ func newUpstream(t *testing.T) *upstream {
 		case <-r.Context().Done():
 		}
 	})
-	mux.HandleFunc("/next", func(_ http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/next", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case next <- struct{}{}:
+		case <-time.After(soon / 8): // nobody listens to events
+			w.WriteHeader(http.StatusGone)
 		case <-r.Context().Done():
 		}
 	})

@@ -250,6 +250,40 @@ func TestTwelveUpgradesUnderLoadRefuseNothing(t *testing.T) {
 	}
 }
 
+func TestStreamsThatLastEndWhenTheirTimeIsOver(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		limits string
+		signal os.Signal
+	}{
+		"handover_timeout": {"limits: {handover_timeout: 500ms}\n", nil},
+		"SIGTERM":          {"limits: {handover_timeout: 1h}\n", syscall.SIGTERM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			place := newPlace(t)
+			content, err := os.ReadFile(place.file())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(place.file(), append(content, test.limits...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			first := place.begin()
+			load := newLoad(t, first.ready(), place.data)
+			held := load.hold()
+			place.begin().ready()
+			first.told("another process serves")
+			if test.signal != nil {
+				load.goesOn()
+				_ = first.command.Process.Signal(test.signal)
+			}
+			first.ends(0)
+			held.close()
+		})
+	}
+}
+
 // The load must be able to notice: a program that is stopped and started again refuses connections.
 func TestAPlainRestartIsNoticedByTheLoad(t *testing.T) {
 	t.Parallel()
