@@ -193,6 +193,7 @@ func (x *exchange) asksForHealth() bool {
 // tellHealth answers for the edge itself, on any host and by any protocol, to anybody: so it tells nothing more, and looks at
 // nothing that takes time.
 func (x *exchange) tellHealth() {
+	x.health = true
 	head := &message.Head{Status: http.StatusOK}
 	if x.proxy.options.Checks.Draining() {
 		head.Status = http.StatusServiceUnavailable

@@ -49,6 +49,7 @@ type exchange struct {
 	content    content // of the request
 	sent       forward.Exchange
 
+	health      bool   // a load balancer's question, which is neither logged nor counted
 	refusal     string // why the request could not be taken in, or may not pass; "" when it may
 	status      int    // of the answer; 0: nothing final was said
 	bytes       int64

@@ -101,6 +101,9 @@ func (m *metrics) reloaded(ok bool) {
 
 // count counts the exchange under its route.
 func (x *exchange) count(took time.Duration) {
+	if x.health {
+		return
+	}
 	handles := x.proxy.metrics.none
 	if x.route != nil {
 		handles = x.route.metrics
@@ -120,11 +123,19 @@ func (edgeCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, described := range targetDescriptions {
 		descriptions <- described
 	}
+	descriptions <- accessLogDropped
 }
+
+var accessLogDropped = prometheus.NewDesc("portico_edge_access_log_dropped_total",
+	"Lines of the access log that were lost: what it goes to took nothing, or the disk was full.", nil, nil)
 
 // Collect implements prometheus.Collector.
 func (c edgeCollector) Collect(into chan<- prometheus.Metric) {
-	for name, service := range c.proxy.current.Load().services {
+	s := c.proxy.current.Load()
+	if s.access != nil {
+		into <- prometheus.MustNewConstMetric(accessLogDropped, prometheus.CounterValue, float64(s.access.lines.Dropped()))
+	}
+	for name, service := range s.services {
 		now := service.now.Load()
 		collectPool(into, name, now.forwarder.Pool())
 		if now.canary != nil {

@@ -75,7 +75,7 @@ type Proxy struct {
 	metrics   *metrics
 	local     *ratelimit.Local
 	passwords *guard.Passwords
-	access    *logging.Lines // nil: none are wanted
+	logLines  *logging.Lines // of requests, among those of log; nil: its level is above them
 	compress  *compress.Compressor
 	streams   forward.Streams
 	stickyKey string // of upstreams whose sticky names no secret_file
@@ -125,11 +125,11 @@ func New(cfg *config.Config, options Options) (*Proxy, error) {
 		log:      options.Log,
 		local:    ratelimit.NewLocal(maxClients, time.Now),
 		compress: compress.New(),
-		access:   logging.NewLines(options.Log, "request"),
 		ready:    make(chan struct{}), succeeded: make(chan struct{}),
 
 		stickyKey: rand.Text(),
 		passwords: guard.NewPasswords(),
+		logLines:  logging.NewLines(options.Log, "request"),
 	}
 	p.exchanges.New = func() any { return &exchange{} }
 	p.override(cfg)
@@ -287,8 +287,8 @@ func (p *Proxy) serve(ctx, terminated context.Context, stopInternal func()) erro
 		return ending
 	}, p.log)
 	p.inFlight.Wait()
-	if p.access != nil {
-		p.access.Flush()
+	if access := p.current.Load().access; access != nil {
+		access.lines.Flush()
 	}
 	p.log.Info("edge stopped")
 	return err

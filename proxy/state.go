@@ -25,6 +25,7 @@ type state struct {
 	keys     map[string]*guard.Keys  // of issuers of tokens, by URL
 	limiter  ratelimit.Limiter
 	shared   *ratelimit.Shared // the limiter, when it is Redis
+	access   *accessLog        // nil: no request has a line
 }
 
 // build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
@@ -42,6 +43,9 @@ func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) 
 		return nil, err
 	}
 	if err := s.openUpstreams(p, previous); err != nil {
+		return nil, err
+	}
+	if err := s.openAccessLog(p, previous); err != nil {
 		return nil, err
 	}
 	s.openKeys(p, previous)
@@ -182,6 +186,9 @@ func (s *state) retire(kept *state) {
 	}
 	if s.shared != nil && (kept == nil || kept.shared != s.shared) {
 		_ = s.shared.Close()
+	}
+	if s.access != nil && (kept == nil || kept.access != s.access) {
+		s.access.close()
 	}
 }
 

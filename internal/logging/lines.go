@@ -3,6 +3,7 @@ package logging
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -11,7 +12,7 @@ import (
 
 // Lines writes many lines of one kind, such as an access log, at a fraction of what a slog call costs: values are appended
 // to the line as they are named, and lines are gathered for up to half a second. They look like the logger's other lines and
-// keep their place among them. It is safe for concurrent use.
+// keep their place among them. Nobody who ends a line waits for the writer. It is safe for concurrent use.
 type Lines struct {
 	output  *output
 	console bool
@@ -26,13 +27,25 @@ func NewLines(log *slog.Logger, message string) *Lines {
 	if !ours || !log.Enabled(context.Background(), slog.LevelInfo) {
 		return nil
 	}
-	l := &Lines{output: handler.output, console: handler.console, message: message}
+	return newLines(handler.output, handler.console, message)
+}
+
+// LinesTo returns lines like those of a logger of this format, json or console, that go to w alone.
+func LinesTo(w io.Writer, format, message string) *Lines {
+	return newLines(&output{writer: w}, format == "console", message)
+}
+
+func newLines(to *output, console bool, message string) *Lines {
+	l := &Lines{output: to, console: console, message: message}
 	l.pool.New = func() any { return &Line{lines: l} }
 	return l
 }
 
 // Flush writes what was gathered.
 func (l *Lines) Flush() { l.output.flush() }
+
+// Dropped is how many lines were lost: the writer took nothing for so long that too many waited, or failed.
+func (l *Lines) Dropped() int64 { return l.output.dropped.Load() }
 
 // Begin starts a line. It is written by its End.
 func (l *Lines) Begin(at time.Time) *Line {

@@ -31,6 +31,7 @@ func (c *checker) all() {
 		c.upstream("upstreams."+name, c.config.Upstreams[name])
 	}
 	c.limits()
+	c.accessLog()
 	if len(c.config.Sites) == 0 {
 		c.doc.Faultf("sites", "no sites: name at least one, with hosts and routes")
 	}

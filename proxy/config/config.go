@@ -20,7 +20,7 @@ type Config struct {
 	Upstreams      map[string]Upstream  `yaml:"upstreams"`
 	Sites          []Site               `yaml:"sites"`
 	Limits         Limits               `yaml:"limits"`
-	AccessLog      *bool                `yaml:"access_log"` // a line for each request; set after Load
+	AccessLog      AccessLog            `yaml:"access_log"`
 
 	watched []string // files besides the configuration itself whose change is a reason to reload
 }
@@ -70,9 +70,7 @@ func cause(err error) error {
 func (c *Config) fillIn() {
 	c.Listen.fillIn(c.TrustedProxies)
 	c.TLS.fillIn()
-	if c.AccessLog == nil {
-		c.AccessLog = new(true)
-	}
+	c.AccessLog.fillIn()
 	c.Limits.fillIn()
 	for name, limit := range c.RateLimits {
 		limit.fillIn()

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +43,27 @@ type Rate struct {
 func (r *Rate) UnmarshalText(text []byte) (err error) {
 	r.Events, r.Period, err = ratelimit.ParseRate(string(text))
 	return err
+}
+
+// Share is a part of a whole, from 0 to 1.
+type Share float64
+
+// UnmarshalText reads 0.1, 1/10 or 10%.
+func (s *Share) UnmarshalText(text []byte) error {
+	number, of := string(text), 1.0
+	var err error
+	if cut, isPercent := strings.CutSuffix(number, "%"); isPercent {
+		number, of = cut, 100
+	} else if part, whole, isFraction := strings.Cut(number, "/"); isFraction {
+		number = part
+		of, err = strconv.ParseFloat(whole, 64)
+	}
+	value, wrong := strconv.ParseFloat(number, 64)
+	if value /= of; err != nil || wrong != nil || !(value >= 0 && value <= 1) { // which NaN is not, either
+		return fmt.Errorf("%q is not a share such as 1/10, 0.1 or 10%%", text)
+	}
+	*s = Share(value)
+	return nil
 }
 
 // Size is a number of bytes.
