@@ -60,5 +60,7 @@ func (p *Proxy) Status() control.Status {
 	if refused := p.refused.Load(); refused != nil {
 		status.Refused = (*refused).Error()
 	}
+	p.addProcess(&status)
+	p.addTraffic(&status, s)
 	return status
 }

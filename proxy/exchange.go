@@ -62,6 +62,7 @@ type exchange struct {
 
 // begin takes an exchange from the pool; conclude gives it back.
 func (p *Proxy) begin(stream message.Stream, plain bool) *exchange {
+	p.active.Add(1)
 	x, _ := p.exchanges.Get().(*exchange)
 	x.Stream, x.proxy, x.state, x.start, x.plain = stream, p, p.current.Load(), time.Now(), plain
 	x.out = x
@@ -70,6 +71,7 @@ func (p *Proxy) begin(stream message.Stream, plain bool) *exchange {
 }
 
 func (p *Proxy) end(x *exchange) {
+	p.active.Add(-1)
 	*x = exchange{}
 	p.exchanges.Put(x)
 }

@@ -88,6 +88,7 @@ type Proxy struct {
 	certs     *certs.Manager
 	refused   atomic.Pointer[error] // why the file on disk is not what serves; nil when it is
 	inFlight  sync.WaitGroup
+	active    atomic.Int64 // requests that are in flight
 	started   atomic.Bool
 	ready     chan struct{}
 	listeners *server.Listeners
@@ -95,8 +96,10 @@ type Proxy struct {
 	upgrading sync.Mutex        // held while one that this one started does
 	successor *handover.Process // who took it; set before succeeded is closed
 	succeeded chan struct{}
-	addrs     Addrs  // set before ready is closed
-	altSvc    string // tells clients of HTTP/3; "" where it is not spoken
+	begun     time.Time
+	taken     atomic.Int64 // when the configuration in use was taken over, in Unix nanoseconds
+	addrs     Addrs        // set before ready is closed
+	altSvc    string       // tells clients of HTTP/3; "" where it is not spoken
 }
 
 // maxClients bounds how many clients the limits of this process keep in mind.
@@ -181,6 +184,8 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	if !p.started.CompareAndSwap(false, true) {
 		return errors.New("this edge ran already")
 	}
+	p.begun = time.Now()
+	p.taken.Store(p.begun.UnixNano())
 	cfg := p.current.Load().config
 	before, inherited, err := p.askPredecessor(ctx, cfg)
 	if err != nil {
@@ -231,6 +236,7 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	defer context.AfterFunc(ctx, p.deploys.end)()
 	defer p.serveControl(ctx, sockets.admin)()
 	defer p.serveHandover(ctx, sockets.handover, leave)()
+	defer p.countByMinute()()
 	defer p.watch(ctx)()
 	p.options.Checks.Add("config", p.checkConfig)
 	p.showLimiter(running)

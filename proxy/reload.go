@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/portico-web/portico/proxy/config"
 )
@@ -58,11 +59,12 @@ func (p *Proxy) takeOver(ctx context.Context) error {
 	}
 	p.current.Store(next)
 	next.takeServices()
+	p.taken.Store(time.Now().UnixNano())
 	p.listeners.SetPace(paceOf(cfg))
 	p.listeners.SetRelays(prefixes(cfg.Listen.ProxyProtocol))
 	p.showLimiter(next)
 	previous.retire(next)
 	p.logDeployed(next)
-	p.metrics.drop(previous.config, cfg)
+	p.metrics.keep(cfg)
 	return nil
 }

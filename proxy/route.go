@@ -10,7 +10,7 @@ import (
 // route is a config.Route made ready.
 type route struct {
 	config.Route
-	metrics  *routeMetrics
+	tally    *tally
 	name     string   // in logs
 	policies []policy // asked in order before the route acts
 	asserted guard.Asserted
@@ -47,7 +47,7 @@ func (p *Proxy) newRoute(s *state, site *config.Site, configured config.Route, f
 	name := site.Hosts[0]
 	configured.Policies = site.PoliciesOf(&configured)
 	made := &route{
-		Route: configured, metrics: p.metrics.route(name, configured.Path), name: name + configured.Path,
+		Route: configured, tally: p.metrics.tallies.route(name, configured.Path), name: name + configured.Path,
 		mostContent:  int64(*configured.BodyBytes),
 		requestEdits: newFieldEdits(site.RequestHeaders, configured.RequestHeaders),
 		answerFields: fields,

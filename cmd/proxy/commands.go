@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -158,18 +157,6 @@ func (c reloadCommand) Run(ctx context.Context) error {
 		fmt.Println("reloaded")
 	}
 	return err
-}
-
-type statusCommand struct{ adminFlag }
-
-func (c statusCommand) Run(ctx context.Context) error {
-	var status control.Status
-	if err := c.call(ctx, http.MethodGet, "/status", &status); err != nil {
-		return err
-	}
-	encoder := json.NewEncoder(os.Stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(status)
 }
 
 type healthcheckCommand struct {

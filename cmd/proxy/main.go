@@ -15,7 +15,7 @@ type commands struct {
 	Validate    validateCommand    `cmd:"" help:"Check a configuration and exit: every fault with line, column and what was probably meant."`
 	Reload      reloadCommand      `cmd:"" help:"Let a running edge reload its configuration, and tell whether it took it over."`
 	Upgrade     upgradeCommand     `cmd:"" help:"Let a running edge start its program anew, which takes over without refusing a connection (needs listen.handover)."`
-	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself, as JSON."`
+	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself: routes, targets, health, rates, certificates."`
 	Certs       certsCommand       `cmd:"" help:"List the certificates of a running edge: names, issuers, expiry and the last error."`
 	Deploy      deployCommand      `cmd:"" help:"Put other targets in the place of an upstream's, without a lost request."`
 	Rollback    rollbackCommand    `cmd:"" help:"Go back to the targets before the last deploy."`
@@ -36,6 +36,7 @@ Examples:
   proxy reload --config proxy.yaml       (with listen.admin in the file; else: kill -HUP PID)
   proxy upgrade --config proxy.yaml      (after a new version was installed; with listen.handover in the file)
   proxy deploy app --target 127.0.0.1:8002 --smoke /api/health/
+  proxy status --config proxy.yaml --watch
   proxy healthcheck --url http://127.0.0.1:9090/readyz
 
 A minimal proxy.yaml for this machine, with certificates of a CA of its own (curl --cacert .portico/ca/root.pem):

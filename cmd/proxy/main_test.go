@@ -170,7 +170,7 @@ func TestReloadAndStatusGoThroughTheSocket(t *testing.T) {
 	if stdout, stderr, status := run(t, "reload", "--config", path); status != 0 || stdout != "reloaded\n" {
 		t.Errorf("reload: %d %q %q", status, stdout, stderr)
 	}
-	stdout, _, status := run(t, "status", "--socket", socket)
+	stdout, _, status := run(t, "status", "--socket", socket, "--json")
 	if status != 0 || !strings.Contains(stdout, `"https": "`+e.listens.HTTPS+`"`) || !strings.Contains(stdout, `"localhost"`) {
 		t.Errorf("status: %d %s", status, stdout)
 	}

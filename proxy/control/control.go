@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/portico-web/portico/internal/httpx"
 )
@@ -33,6 +34,18 @@ type Status struct {
 	Upstreams    []Upstream    `json:"upstreams"`
 	Certificates []Certificate `json:"certificates"`
 	Refused      string        `json:"refused,omitempty"` // why the configuration on disk does not serve
+
+	Version       string        `json:"version"`
+	Started       time.Time     `json:"started"`
+	Draining      bool          `json:"draining,omitempty"` // it is about to stop
+	Internal      string        `json:"internal,omitempty"`
+	HTTP3         bool          `json:"http3,omitempty"`
+	Configuration Configuration `json:"configuration"`
+	Connections   Connections   `json:"connections"`
+	InFlight      int64         `json:"in_flight"` // requests
+	Traffic       Traffic       `json:"traffic"`   // of all routes, and of requests that found none
+	Routes        []Route       `json:"routes"`
+	RateLimits    []RateLimit   `json:"rate_limits"`
 }
 
 // Upgraded is the process that took an edge's place.

@@ -97,6 +97,7 @@ func (c *conn) shakeHands() {
 	s := c.server
 	c.socket.ReadBy(c.since.Add(min(s.settings.ReadHeaderTimeout, mostHandshake)))
 	if err := c.secure.HandshakeContext(s.handshakes); err != nil {
+		c.server.counts.handshakesFailed.Add(1)
 		c.tellPlain(err)
 		c.end()
 		return

@@ -73,6 +73,7 @@ type Listeners struct {
 	settings Settings
 	pace     atomic.Pointer[pace.Pace]
 	relays   atomic.Pointer[[]netip.Prefix] // who sends PROXY headers
+	counts   counts
 	http     *net.TCPListener
 	https    *net.TCPListener
 	internal *net.TCPListener

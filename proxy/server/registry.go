@@ -27,10 +27,11 @@ type registry struct {
 
 	mu      sync.Mutex
 	members map[member]struct{}
+	counts  *counts
 }
 
-func (r *registry) init(most int) {
-	r.most, r.room, r.members = most, make(chan struct{}, 1), map[member]struct{}{}
+func (r *registry) init(most int, counts *counts) {
+	r.most, r.room, r.members, r.counts = most, make(chan struct{}, 1), map[member]struct{}{}, counts
 }
 
 // retry is how often a connection that found no room looks for one that has become idle.
@@ -58,16 +59,24 @@ func (r *registry) tryEnter(m member) bool {
 		return false
 	}
 	r.members[m] = struct{}{}
+	r.counts.entered(m.name())
 	return true
 }
 
 func (r *registry) leave(m member) {
 	r.mu.Lock()
-	delete(r.members, m)
+	r.remove(m)
 	r.mu.Unlock()
 	select {
 	case r.room <- struct{}{}:
 	default:
+	}
+}
+
+func (r *registry) remove(m member) {
+	if _, entered := r.members[m]; entered {
+		delete(r.members, m)
+		r.counts.left(m.name())
 	}
 }
 
@@ -103,7 +112,8 @@ func (r *registry) evictOne() bool {
 			return false
 		}
 		if chosen.evict() {
-			delete(r.members, chosen)
+			r.remove(chosen)
+			r.counts.evicted.Add(1)
 			return true
 		}
 	}

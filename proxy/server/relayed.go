@@ -28,6 +28,7 @@ func (c *conn) introduce(talk func()) {
 	stop := context.AfterFunc(s.handshakes, c.socket.Interrupt)
 	source, err := proxyprotocol.Read(c.socket)
 	if !stop() || err != nil {
+		s.counts.unintroduced.Add(1)
 		if errors.Is(err, proxyprotocol.ErrMalformed) {
 			s.strangers.warn(s, c.peer, err)
 		}

@@ -49,6 +49,7 @@ type server struct {
 	settings  Settings
 	pace      *atomic.Pointer[pace.Pace]
 	relays    *atomic.Pointer[[]netip.Prefix]
+	counts    *counts
 	limits    http1.Limits
 	handlers  Handlers
 	log       *slog.Logger
@@ -137,10 +138,10 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func(
 func newServer(base context.Context, l *Listeners, handlers Handlers, log *slog.Logger) *server {
 	settings := l.settings
 	s := &server{
-		settings: settings, pace: &l.pace, relays: &l.relays, limits: settings.limits(), handlers: handlers, log: log, base: base,
+		settings: settings, pace: &l.pace, relays: &l.relays, counts: &l.counts, limits: settings.limits(), handlers: handlers, log: log, base: base,
 	}
 	s.handshakes, s.endHandshakes = context.WithCancel(base) //nolint:gosec // drain calls it, or base ends
-	s.registry.init(settings.Connections)
+	s.registry.init(settings.Connections, &l.counts)
 	if handlers.TLS != nil {
 		s.tls = handlers.TLS.Clone()
 		// Small records first would let a browser begin a little earlier, and cost more of them with each answer.
