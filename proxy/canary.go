@@ -72,7 +72,7 @@ func (x *exchange) assignCanary(number int) {
 // serve answers a request by forwarding it to the canary. One that certainly did not reach a target is left to the others.
 func (c *canary) serve(x *exchange) (served bool) {
 	bare := x.Head().Length == 0 && x.Head().Protocol == ""
-	err := c.forwarder.Forward(x, x.Body(), x.out, &x.sent)
+	err := x.ask(c.forwarder)
 	switch {
 	case err == nil:
 		return true

@@ -20,9 +20,11 @@ var (
 		"Connections that the edge ended early: a TLS handshake or a PROXY header that failed, or an idle one that made room for another.", []string{"reason"}, nil)
 	accessLogDropped = prometheus.NewDesc("portico_edge_access_log_dropped_total",
 		"Lines of the access log that were lost: what it goes to took nothing, or the disk was full.", nil, nil)
+	spansSent = prometheus.NewDesc("portico_edge_spans_total",
+		"Spans of requests, by what became of them: sent to the collector, or dropped.", []string{"result"}, nil)
 
 	clientDescriptions = []*prometheus.Desc{
-		requestsInFlight, requestsByVersion, openConnections, acceptedConnections, endedConnections, accessLogDropped,
+		requestsInFlight, requestsByVersion, openConnections, acceptedConnections, endedConnections, accessLogDropped, spansSent,
 	}
 )
 
@@ -34,6 +36,10 @@ func (p *Proxy) collectRequests(into chan<- prometheus.Metric, s *state) {
 	}
 	if s.access != nil {
 		into <- prometheus.MustNewConstMetric(accessLogDropped, prometheus.CounterValue, float64(s.access.lines.Dropped()))
+	}
+	if s.tracer != nil {
+		into <- prometheus.MustNewConstMetric(spansSent, prometheus.CounterValue, float64(s.tracer.exporter.Sent()), "sent")
+		into <- prometheus.MustNewConstMetric(spansSent, prometheus.CounterValue, float64(s.tracer.exporter.Dropped()), "dropped")
 	}
 }
 

@@ -151,6 +151,9 @@ func (p *Proxy) conclude(x *exchange) {
 	}
 	took := time.Since(x.start)
 	x.count(took)
+	if x.spans != nil {
+		x.endSpans(took)
+	}
 	x.logAccess(took)
 	p.end(x)
 }

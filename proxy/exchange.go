@@ -49,6 +49,7 @@ type exchange struct {
 	content    content // of the request
 	sent       forward.Exchange
 
+	spans       *spans // nil when nobody wants to see the request
 	health      bool   // a load balancer's question, which is neither logged nor counted
 	refusal     string // why the request could not be taken in, or may not pass; "" when it may
 	status      int    // of the answer; 0: nothing final was said
@@ -107,11 +108,16 @@ func (x *exchange) identify() {
 	} else {
 		x.requestID = text(httpx.AppendRequestID(texts))
 	}
+	continued := true
 	if given := head.Get(message.Traceparent); head.Count(message.Traceparent) == 1 && guard.TraceparentValid(given) {
 		x.traceparent = text(append(texts, given...))
 	} else {
 		x.traceparent = text(guard.AppendTraceparent(texts))
+		continued = false
 		head.Del(message.Tracestate) // it belongs to the trace that is not continued (W3C Trace Context, section 3.3)
+	}
+	if x.state.tracer != nil {
+		x.trace(continued)
 	}
 }
 

@@ -42,7 +42,7 @@ func (s *service) serve(x *exchange) {
 		if now.canary != nil && now.canary.takes(x) && now.canary.serve(x) {
 			return
 		}
-		err := now.forwarder.Forward(x, x.Body(), x.out, &x.sent)
+		err := x.ask(now.forwarder)
 		switch {
 		case err == nil:
 		case errors.Is(err, forward.ErrRetired): // it was replaced just now

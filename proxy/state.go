@@ -26,6 +26,7 @@ type state struct {
 	limiter  ratelimit.Limiter
 	shared   *ratelimit.Shared // the limiter, when it is Redis
 	access   *accessLog        // nil: no request has a line
+	tracer   *tracer           // nil: no request has spans
 }
 
 // build makes the state of cfg. What previous, the state in use, has in common with it is taken over; what only previous
@@ -49,6 +50,7 @@ func (p *Proxy) build(ctx context.Context, cfg *config.Config, previous *state) 
 		return nil, err
 	}
 	s.openKeys(p, previous)
+	s.openTracer(p, previous)
 	sites := make([]routing.Site[*site, *route], len(cfg.Sites))
 	for i := range cfg.Sites {
 		sites[i] = p.newSite(s, &cfg.Sites[i])
@@ -189,6 +191,9 @@ func (s *state) retire(kept *state) {
 	}
 	if s.access != nil && (kept == nil || kept.access != s.access) {
 		s.access.close()
+	}
+	if s.tracer != nil && (kept == nil || kept.tracer == nil || kept.tracer.exporter != s.tracer.exporter) {
+		s.tracer.exporter.Close()
 	}
 }
 

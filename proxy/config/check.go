@@ -32,6 +32,7 @@ func (c *checker) all() {
 	}
 	c.limits()
 	c.accessLog()
+	c.tracing()
 	if len(c.config.Sites) == 0 {
 		c.doc.Faultf("sites", "no sites: name at least one, with hosts and routes")
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	Sites          []Site               `yaml:"sites"`
 	Limits         Limits               `yaml:"limits"`
 	AccessLog      AccessLog            `yaml:"access_log"`
+	Tracing        Tracing              `yaml:"tracing"`
 
 	watched []string // files besides the configuration itself whose change is a reason to reload
 }
@@ -50,6 +51,7 @@ func Parse(name string, content []byte, lookup func(string) (string, bool)) (*Co
 		return nil, err
 	}
 	config.fillIn()
+	config.Tracing.fillIn(lookup)
 	check := &checker{config: config, doc: doc}
 	check.all()
 	if err := doc.Err(); err != nil {

@@ -100,6 +100,7 @@ type exchange struct {
 	body      message.Body
 	out       message.Responder
 	head      *message.Head
+	sent      *Exchange
 
 	asks    upstream.Request // what decides who is asked
 	secure  bool             // the client came by TLS
@@ -165,7 +166,7 @@ func (x *exchange) pick() error {
 	_, final := errors.AsType[*Failure](err)
 	switch {
 	case err == nil:
-		x.target = target
+		x.target, x.sent.Target = target, target.Endpoint()
 		return nil
 	case final:
 		return err

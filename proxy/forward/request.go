@@ -17,11 +17,14 @@ type Exchange struct {
 	Chain       []byte // X-Forwarded-For
 	RequestID   []byte
 	Traceparent []byte
+
+	Target string // set by Forward: who was asked last
 }
 
 // assert puts into the request's head what the edge answers for.
 func (x *exchange) assert(sent *Exchange) {
 	head := x.head
+	x.sent = sent
 	x.asks = upstream.Request{Head: head, Client: sent.Client}
 	x.secure = sent.Proto == "https"
 	head.Path = sent.Path
