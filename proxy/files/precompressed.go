@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/portico-web/portico/proxy/compress"
 )
@@ -23,7 +24,10 @@ type encoded struct {
 	info   fs.FileInfo
 }
 
-// smaller finds the encoded file that the client likes best. One that is older than its original is not what is in that now.
+// older is by how much an encoded file may be older than its original: a copy of both takes the two in any order.
+const older = time.Minute
+
+// smaller finds the encoded file that the client likes best. An old one is not what is in its original now.
 func smaller(root *os.Root, r *http.Request, name string, original fs.FileInfo) encoded {
 	accepted := compress.Accepted(r.Header["Accept-Encoding"])
 	var best encoded
@@ -34,7 +38,7 @@ func smaller(root *os.Root, r *http.Request, name string, original fs.FileInfo) 
 			continue
 		}
 		info, err := root.Stat(name + candidate.suffix)
-		if err == nil && info.Mode().IsRegular() && !info.ModTime().Before(original.ModTime()) {
+		if err == nil && info.Mode().IsRegular() && !info.ModTime().Add(older).Before(original.ModTime()) {
 			best, most = encoded{name + candidate.suffix, candidate.coding, info}, weight
 		}
 	}

@@ -19,7 +19,7 @@ func assets(t *testing.T) string {
 	root := t.TempDir()
 	now := time.Now()
 	for name, age := range map[string]time.Duration{
-		"app.js": 0, "app.js.br": 0, "app.js.zst": 0, "app.js.gz": 0, // all of them
+		"app.js": 0, "app.js.br": 50 * time.Second, "app.js.zst": 0, "app.js.gz": 0, // all of them
 		"old.css": 0, "old.css.gz": time.Hour, // encoded before it was changed
 		"lone.txt.gz": 0, "page.html": 0, "index.html": 0, "index.html.gz": 0, "unknown": 0, "unknown.gz": 0,
 	} {
