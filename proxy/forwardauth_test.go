@@ -146,3 +146,39 @@ func TestNobodyPassesWhileTheAuthServerIsAway(t *testing.T) {
 		t.Error("it is not counted")
 	}
 }
+
+func TestTheAuthServerMayExchangeTheCredentials(t *testing.T) {
+	t.Parallel()
+	door := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Token outside" {
+			w.Header().Set("Authorization", "Token inside")
+		}
+	})
+	e := start(t, strings.Replace(guarded(echo(t), door), "copy: [", "copy: [Authorization, ", 1))
+	client := e.client(true)
+	for path, c := range map[string][2]string{"/": {"Token outside", "Token inside"}, "/other": {"Token forged", ""}, "/public": {"Token own", "Token own"}} {
+		got := do(t, client, http.MethodGet, "https://localhost"+path, http.Header{"Authorization": {c[0]}}, "").seen(t)
+		if strings.Join(got.Header["Authorization"], "|") != c[1] {
+			t.Errorf("%s: the upstream sees %q, want %q", path, got.Header["Authorization"], c[1])
+		}
+	}
+}
+
+func TestNoUpgradeGetsPastAPolicy(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Bool
+	app := serve(t, func(http.ResponseWriter, *http.Request) { reached.Store(true) })
+	users := usersFile(t)
+	for policy, status := range map[string]string{
+		"basic_auth: {users_file: " + users + "}": "401",
+		"deny: [127.0.0.1]":                       "403",
+		"forward_auth: {upstream: door}":          "302",
+	} {
+		e := start(t, strings.Replace(guarded(app, doorkeeper(t)), "upstream: app}", "upstream: app, "+policy+"}", 1))
+		answer := e.raw("GET /public HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close, Authorization\r\nUpgrade: websocket\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: " + basic("ada", "secret") + "\r\n\r\n")
+		if !strings.HasPrefix(answer, "HTTP/1.1 "+status) || reached.Load() {
+			t.Errorf("%s: reached %v, %.100s", policy, reached.Load(), answer)
+		}
+	}
+}
