@@ -183,6 +183,7 @@ func statusText(status *control.Status, now time.Time, in paint) []byte {
 	text.WriteString("\n")
 	routesText(&text, status, in)
 	targetsText(&text, status, in)
+	upstreamsText(&text, status, in)
 	limitsText(&text, status, in)
 	certificatesText(&text, status, now, in)
 	return text.Bytes()
@@ -223,6 +224,27 @@ func targetsText(into io.Writer, status *control.Status, in paint) {
 		fmt.Fprintf(rows, "%s\t%s\t%s\t%d\n", target.Upstream, target.Target, health, target.Active)
 	}
 	_ = rows.Flush()
+}
+
+// upstreamsText tells of upstreams that are not just what proxy.yaml says.
+func upstreamsText(into io.Writer, status *control.Status, in paint) {
+	for _, upstream := range status.Upstreams {
+		var states []string
+		state := func(holds bool, text string) {
+			if holds {
+				states = append(states, text)
+			}
+		}
+		state(upstream.Busy != "", in(amber, upstream.Busy+" under way"))
+		state(upstream.Maintenance != nil, in(amber, "in maintenance"))
+		state(upstream.Pause != nil, in(amber, fmt.Sprintf("paused, %d requests wait", upstream.Waiting)))
+		state(upstream.Canary != nil, "with a canary")
+		state(upstream.Deployed && upstream.Differs, "deployed, proxy.yaml names other targets")
+		state(upstream.Deployed && !upstream.Differs, "deployed")
+		if len(states) > 0 {
+			fmt.Fprintf(into, "%s: %s\n", upstream.Name, strings.Join(states, "; "))
+		}
+	}
 }
 
 func limitsText(into io.Writer, status *control.Status, in paint) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portico-web/portico/proxy/control"
+	"github.com/portico-web/portico/proxy/deploy"
 )
 
 // now is the time at which the statuses below are printed.
@@ -29,6 +30,7 @@ func example() *control.Status {
 			{Name: "example.com", Source: "acme", Expiry: now.Add(30 * 24 * time.Hour)},
 			{Name: "www.example.com", Source: "acme", Expiry: now.Add(20 * time.Hour), Error: "no route to CA", Failed: now.Add(-time.Hour)},
 		},
+		Upstreams:  []control.Upstream{{Name: "app", Deployed: true, Differs: true, Pause: &deploy.Pause{}, Waiting: 3}, {Name: "flower"}},
 		RateLimits: []control.RateLimit{{Name: "default", Refused: 12}},
 	}
 }
@@ -50,6 +52,7 @@ all                                       1234      10.0        5.0%  -      12 
 UPSTREAM  TARGET    HEALTH     ACTIVE
 app       app:8000  healthy    7
 app       app:8001  unhealthy  0
+app: paused, 3 requests wait; deployed, proxy.yaml names other targets
 
 RATE LIMIT  REFUSED
 default     12
