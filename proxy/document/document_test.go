@@ -259,9 +259,9 @@ func TestAMappingOfTooManyKeysIsRefusedAndManySmallOnesAreNot(t *testing.T) {
 	flows.WriteString("named: {")
 	small.WriteString("items:\n")
 	for i := range many {
-		fmt.Fprintf(&blocks, "  k%d:\n    deep: {name: x}\n", i)
-		fmt.Fprintf(&flows, "k%d: {name: x}, ", i)
-		small.WriteString("  - name: x\n    deep:\n      name: y\n  - {name: x, deep: {name: y}}\n")
+		fmt.Fprintf(&blocks, "  k%d:\n    deep: {}\n", i)
+		fmt.Fprintf(&flows, "k%d: {}, ", i)
+		small.WriteString([]string{"  - name: x\n    deep:\n      name: y\n", "  - {name: x, deep: {name: y}}\n"}[i%2])
 	}
 	flows.WriteString("}\n")
 	for name, c := range map[string]struct{ content, want string }{
@@ -272,7 +272,7 @@ func TestAMappingOfTooManyKeysIsRefusedAndManySmallOnesAreNot(t *testing.T) {
 		var got settings
 		err := document.Decode("f.yaml", []byte(c.content), lookup, &got).Err()
 		switch {
-		case c.want == "" && (err != nil || len(got.Items) != 2*many):
+		case c.want == "" && (err != nil || len(got.Items) != many):
 			t.Errorf("%s: %d items, %.200v", name, len(got.Items), err)
 		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "a mapping has more than 20000 keys")):
 			t.Errorf("%s: %.200v", name, err)
