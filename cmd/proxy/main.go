@@ -13,6 +13,7 @@ var version = "dev"
 type commands struct {
 	Run         runCommand         `cmd:"" help:"Serve until SIGTERM. SIGHUP, and saving the file, reload the configuration; SIGUSR2 upgrades."`
 	Validate    validateCommand    `cmd:"" help:"Check a configuration and exit: every fault with line, column and what was probably meant."`
+	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of the configuration, for editors."`
 	Reload      reloadCommand      `cmd:"" help:"Let a running edge reload its configuration, and tell whether it took it over."`
 	Upgrade     upgradeCommand     `cmd:"" help:"Let a running edge start its program anew, which takes over without refusing a connection (needs listen.handover)."`
 	Status      statusCommand      `cmd:"" help:"Print what a running edge says of itself: routes, targets, health, rates, certificates."`

@@ -216,3 +216,12 @@ func TestHelpTeachesAndVersionIsTold(t *testing.T) {
 		t.Errorf("%d %s", status, stderr)
 	}
 }
+
+func TestTheSchemaIsPrinted(t *testing.T) {
+	t.Parallel()
+	out, errs, code := run(t, "schema")
+	var schema struct{ Properties map[string]any }
+	if err := json.Unmarshal([]byte(out), &schema); err != nil || schema.Properties["sites"] == nil || errs != "" || code != 0 {
+		t.Fatalf("%v, %q, %d", err, errs, code)
+	}
+}
