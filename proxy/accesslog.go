@@ -38,14 +38,14 @@ func (s *state) openAccessLog(p *Proxy, previous *state) error {
 	}
 	a := &accessLog{settings: settings, sample: float64(*settings.Sample)}
 	a.referer, a.scheme, a.userAgent = slices.Contains(settings.Fields, "referer"), slices.Contains(settings.Fields, "scheme"), slices.Contains(settings.Fields, "user_agent")
-	switch {
-	case settings.To == config.ToLog:
+	switch settings.To {
+	case config.ToLog:
 		if a.lines = p.logLines; a.lines == nil {
 			return nil
 		}
-	case settings.To == config.ToStdout:
+	case config.ToStdout:
 		a.lines = logging.LinesTo(os.Stdout, settings.Format, "request")
-	case settings.To == config.ToStderr:
+	case config.ToStderr:
 		a.lines = logging.LinesTo(os.Stderr, settings.Format, "request")
 	default:
 		var err error

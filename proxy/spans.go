@@ -51,7 +51,7 @@ type spans struct {
 // sends a trace is seen as often as others, whatever it says.
 func (x *exchange) trace(continued bool) {
 	field := x.traceparent[:traceparents] // what a later version has behind it is not ours to hand on
-	sampled := false
+	var sampled bool
 	if continued && x.trusted {
 		last := field[flagsAt+1]
 		sampled = (last >= 'a') == (last&1 == 0) // of hex digits: 1, 3 … 9, and b, d, f, whose codes are even

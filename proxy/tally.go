@@ -207,7 +207,7 @@ func (t *tallies) Collect(into chan<- prometheus.Metric) {
 			buckets[bound.Seconds()] = count
 		}
 		count += sums.took[len(bounds)]
-		total := time.Duration(tally.seconds.Load()).Seconds() //nolint:gosec // some centuries fit
+		total := time.Duration(tally.seconds.Load()).Seconds() // some centuries fit
 		into <- prometheus.MustNewConstHistogram(requestDuration, count, total, buckets, tally.site, tally.route)
 		into <- prometheus.MustNewConstMetric(sentBytes, prometheus.CounterValue, float64(tally.sent.Load()), tally.site, tally.route)
 	}

@@ -69,7 +69,7 @@ func (c trustCommand) run(out io.Writer) error {
 	}
 	content, err := os.ReadFile(file)
 	if err == nil {
-		err = os.WriteFile(installed, content, 0o600)
+		err = os.WriteFile(installed, content, 0o600) //nolint:gosec // beside the root that --data names
 	}
 	if err != nil {
 		return err

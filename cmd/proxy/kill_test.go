@@ -32,7 +32,7 @@ func TestAnEdgeKilledWhileItDeploysStartsWithWhatItTold(t *testing.T) {
 	for range rounds {
 		killed := make(chan struct{})
 		deadly := e
-		time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { //nolint:gosec // any moment will do
+		time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { // any moment will do
 			defer close(killed)
 			_ = deadly.command.Process.Kill()
 		})

@@ -367,7 +367,7 @@ func (l *load) multiplexed(kind, path string, transport http.RoundTripper, versi
 }
 
 func post(client *http.Client, url string, version int) error {
-	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader("body")) //nolint:noctx // the client has a timeout
+	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader("body")) // the client has a timeout
 	if err != nil {
 		return err
 	}

@@ -243,7 +243,7 @@ func TestTwelveUpgradesUnderLoadRefuseNothing(t *testing.T) {
 		t.Errorf("%s: %d failed, the first with: %v", kind, len(failures), failures[0])
 	}
 	t.Logf("answered: %v", load.answered())
-	old.command.Process.Signal(syscall.SIGTERM)
+	_ = old.command.Process.Signal(syscall.SIGTERM)
 	old.ends(0)
 	if left, err := os.ReadDir(filepath.Dir(place.socket("admin"))); err != nil || len(left) > 0 {
 		t.Errorf("sockets are left: %v, %v", left, err)
@@ -294,7 +294,7 @@ func TestAPlainRestartIsNoticedByTheLoad(t *testing.T) {
 	load := newLoad(t, at, place.data)
 	stop := load.start()
 	load.goesOn()
-	first.command.Process.Signal(syscall.SIGTERM)
+	_ = first.command.Process.Signal(syscall.SIGTERM)
 	first.ends(0)
 	load.failsSomewhere()
 	next := place.begin()

@@ -18,7 +18,7 @@ func peerUID(connection net.Conn) (uid uint32, ok bool) {
 	}
 	var credentials *unix.Ucred
 	if err := raw.Control(func(fd uintptr) {
-		credentials, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor fits
+		credentials, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) // a descriptor fits
 	}); err != nil || credentials == nil {
 		return 0, false
 	}

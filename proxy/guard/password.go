@@ -92,6 +92,6 @@ func (h *passwordHash) verify(password []byte) bool {
 	if !h.argon {
 		return bcrypt.CompareHashAndPassword([]byte(h.text), password) == nil
 	}
-	derived := argon2.IDKey(password, h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key))) //nolint:gosec // parseHash bounds it
+	derived := argon2.IDKey(password, h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key))) // parseHash bounds it
 	return subtle.ConstantTimeCompare(derived, h.key) == 1
 }

@@ -167,7 +167,7 @@ func readBinary(r io.Reader, space *[16 + mostRest]byte) (Source, error) {
 	if command == local { // whatever addresses it has (section 2.2)
 		return Source{Local: true}, nil
 	}
-	size := 0
+	var size int
 	switch {
 	case transport == stream && family == inet:
 		size = 4

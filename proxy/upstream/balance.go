@@ -60,7 +60,7 @@ func (p *Pool) inTurn(targets, tried []*Target) *Target {
 
 // turn is which of so many targets comes first this time.
 func (p *Pool) turn(of int) int {
-	return int((p.next.Add(1) - 1) % uint64(of)) //nolint:gosec // it is less than of
+	return int((p.next.Add(1) - 1) % uint64(of)) // it is less than of
 }
 
 func wrapped(i, of int) int {

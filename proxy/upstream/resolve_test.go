@@ -166,7 +166,7 @@ func TestANameThatMovesTakesNewConnectionsWithIt(t *testing.T) {
 	idle.Keep()
 	n.become(nil, "127.0.0.2")
 	n.settled(t)
-	if _, err := farIdle.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := farIdle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle connection to the old address: %v", err)
 	}
 	if _, err := busy.Write([]byte("x")); err != nil {
@@ -176,7 +176,7 @@ func TestANameThatMovesTakesNewConnectionsWithIt(t *testing.T) {
 		t.Errorf("the old address, of the exchange: %v", err)
 	}
 	busy.Keep()
-	if _, err := farBusy.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := farBusy.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the old connection after its exchange: %v", err)
 	}
 	p.Release(old)
