@@ -50,6 +50,30 @@ func TestATargetThatFailsRequestsIsTakenOut(t *testing.T) {
 	}
 }
 
+func TestAWishToSwitchProtocolsWhereNoneIsSwitchedCountsAgainstNobody(t *testing.T) {
+	t.Parallel()
+	e := start(t, several("passive: {failures: 2, window: 1m, eject: 1h}, breaker: {failures: 50, requests: 3, window: 1m, open: 1h}", named(t, "a"), named(t, "b")))
+	wire := e.wire()
+	for range 6 {
+		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost/", http.NoBody)
+		request.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
+		answer, err := wire.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusBadGateway {
+			t.Fatalf("answered %d", answer.StatusCode)
+		}
+	}
+	if got := e.get("https://localhost/"); got.StatusCode != http.StatusOK {
+		t.Errorf("others are answered %d", got.StatusCode)
+	}
+	if strings.Contains(e.log.String(), "is taken out") {
+		t.Error("a target is taken out")
+	}
+}
+
 func TestTheBreakerSparesAnUpstreamAndClosesWhenItAnswers(t *testing.T) {
 	t.Parallel()
 	var well atomic.Bool

@@ -23,7 +23,10 @@ const (
 	answerGrace = 2 * time.Second
 )
 
-var errInterim = errors.New("the target sends interim answers without end")
+var (
+	errInterim  = errors.New("the target sends interim answers without end")
+	errNoSwitch = errors.New("the target answers a wish to switch protocols with success, and does not switch")
+)
 
 // awaitAnswer waits for the final head, or one of 101, and hands interim ones on.
 func (x *exchange) awaitAnswer() error {
@@ -36,7 +39,7 @@ func (x *exchange) awaitAnswer() error {
 			return &Failure{BadAnswer, errors.New("the target switches to a protocol that it was not asked for")}
 		case status >= 200 && status <= 299 && x.head.Protocol != "" && x.head.Version != message.HTTP11:
 			// An extended CONNECT takes it for the switch (RFC 8441 section 4).
-			return &Failure{BadAnswer, errors.New("the target answers a wish to switch protocols with success, and does not switch")}
+			return &Failure{BadAnswer, errNoSwitch}
 		case status == statusSwitching, status >= 200 && status <= 999:
 			return nil
 		case status < 100 || status > 999:

@@ -97,9 +97,10 @@ func (b *broken) Error() string { return b.err.Error() }
 func (b *broken) Unwrap() error { return b.err }
 
 // note tells the pool that a target failed a request, when that is what err says. That a kept connection was closed just when
-// it was used again is no failure, nor is anything that the client does.
+// it was used again is no failure, nor is anything that the client does: any client may ask to switch protocols where none is
+// switched.
 func (x *exchange) note(err error) {
-	if x.target == nil || x.gone() {
+	if x.target == nil || x.gone() || errors.Is(err, errNoSwitch) {
 		return
 	}
 	failure, explained := errors.AsType[*Failure](err)
