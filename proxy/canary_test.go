@@ -173,3 +173,41 @@ func TestACanaryOutlastsReloadsAndTheEdge(t *testing.T) {
 		t.Errorf("%+v", app)
 	}
 }
+
+func TestACanaryEndsNoStreamsOfTargetsThatServeOn(t *testing.T) {
+	t.Parallel()
+	old, arrived, release := holding(t)
+	e := start(t, deployable(t, old))
+	client := e.client(true)
+	slow := make(chan answer, 1)
+	go func() {
+		got, err := try(t.Context(), client, http.MethodGet, "https://localhost/slow", nil, "")
+		if err != nil {
+			t.Error(err)
+		}
+		slow <- got
+	}()
+	<-arrived
+	content, err := os.ReadFile(e.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e.config, strings.Replace(string(content), "50ms", "60ms", 1)) // other settings, and so another pool of the same targets
+	if err := e.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wanted := control.Canary{Targets: []string{named(t, "canary")}, Percent: 50, Timeout: control.Duration(30 * time.Second)}
+	if told, err := e.change(t.Context(), "canary", wanted); err != nil || strings.Contains(told, "drained") {
+		t.Errorf("%v after\n%s", err, told)
+	}
+	if told, err := e.change(t.Context(), "canary", control.Canary{Percent: 0}); err != nil || !strings.Contains(told, "drained 0 requests") {
+		t.Errorf("%v after\n%s", err, told)
+	}
+	if told, err := e.change(t.Context(), "deploy", control.Deploy{Targets: []string{named(t, "new")}, Timeout: control.Duration(30 * time.Second)}); err != nil || !strings.Contains(told, "1 request still under way") {
+		t.Errorf("%v after\n%s", err, told)
+	}
+	close(release)
+	if got := <-slow; got.body != "old" {
+		t.Errorf("%d %q", got.StatusCode, got.body)
+	}
+}

@@ -119,14 +119,25 @@ func (s *service) linger(replaced ...*forward.Forwarder) {
 	}
 }
 
-// drainable closes forwarders that were replaced, and returns them with those that linger: what is to be waited for.
-func (s *service) drainable(replaced ...*forward.Forwarder) []*forward.Forwarder {
+// drainable closes forwarders that were replaced, and returns them with those that linger at targets which serve no more: what
+// is to be waited for.
+func (s *service) drainable(replaced ...*forward.Forwarder) (draining []*forward.Forwarder) {
+	var serving []string
+	for _, forwarder := range s.now.Load().forwarders() {
+		serving = append(serving, forwarder.Pool().Settings().Targets...)
+	}
+	gone := func(target string) bool { return !slices.Contains(serving, target) }
+	s.lingering = slices.DeleteFunc(s.lingering, func(f *forward.Forwarder) bool {
+		drains := slices.ContainsFunc(f.Pool().Settings().Targets, gone)
+		if drains {
+			draining = append(draining, f)
+		}
+		return drains
+	})
 	for _, forwarder := range replaced {
 		forwarder.Close()
 	}
-	all := append(s.lingering, replaced...)
-	s.lingering = nil
-	return all
+	return append(draining, replaced...)
 }
 
 // targets are those that serve.
