@@ -10,8 +10,9 @@ import (
 // member is a target as the settings name it. A name stands for as many targets as it has addresses.
 type member struct {
 	Address
-	targets []*Target    // guarded by Pool.changing
-	retried atomic.Int64 // requests that went to others instead
+	targets  []*Target     // guarded by Pool.changing
+	retried  atomic.Int64  // requests that went to others instead
+	resolved chan struct{} // closed once its name was asked for, or need not be
 }
 
 // start makes the targets that the settings name. That of a name goes where the name leads when it is dialled, until the
@@ -22,7 +23,7 @@ func (p *Pool) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m := &member{Address: address}
+		m := &member{Address: address, resolved: make(chan struct{})}
 		m.targets = []*Target{p.newTarget(m, m.endpoint())}
 		p.members = append(p.members, m)
 	}
@@ -34,6 +35,8 @@ func (p *Pool) start(ctx context.Context) error {
 	for _, m := range p.members {
 		if p.settings.Resolve > 0 && m.named() {
 			p.tasks.Go(func() { p.follow(ctx, m) })
+		} else {
+			close(m.resolved)
 		}
 	}
 	return nil

@@ -149,8 +149,12 @@ func (p *Pool) Close() {
 	}
 }
 
-// Probed waits until each target that there is was asked once whether it is healthy, or the pool was closed.
+// Probed waits until each name was resolved once, and each target that there is then was asked once whether it is healthy, or
+// the pool was closed.
 func (p *Pool) Probed() {
+	for _, m := range p.members {
+		<-m.resolved
+	}
 	for _, target := range p.Targets() {
 		<-target.probed
 	}

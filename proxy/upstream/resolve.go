@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -19,6 +20,8 @@ const (
 // follow keeps the targets of a member as its name's addresses are, until ctx ends; the first time, it asks at once. A name
 // that does not resolve keeps what it has.
 func (p *Pool) follow(ctx context.Context, m *member) {
+	once := sync.OnceFunc(func() { close(m.resolved) })
+	defer once()
 	ticker := time.NewTicker(p.settings.Resolve)
 	defer ticker.Stop()
 	lost := false
@@ -35,6 +38,7 @@ func (p *Pool) follow(ctx context.Context, m *member) {
 			p.log.Warn("upstream target does not resolve, its last addresses stay", "upstream", p.settings.Name, "target", m.String(), "error", err)
 		}
 		lost = err != nil
+		once()
 		select {
 		case <-ctx.Done():
 			return

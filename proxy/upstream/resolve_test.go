@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,4 +229,25 @@ func TestAServerThatComesUpMustProveItselfWhileOthersServe(t *testing.T) {
 			}
 		}
 	}()
+}
+
+func TestTheServersBehindANameAreWaitedForUntilTheyAreProbed(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Store(true)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	p := pool(t, upstream.Settings{
+		Targets: []string{"app.invalid:" + port}, Resolve: time.Hour, Health: &upstream.Probe{Path: "/", Interval: time.Hour, Timeout: patience},
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+		},
+	})
+	p.Probed()
+	if target := p.Targets()[0]; target.Endpoint() != "127.0.0.1:"+port || target.Healthy() || !asked.Load() {
+		t.Errorf("%s, healthy: %t, asked: %t", target.Endpoint(), target.Healthy(), asked.Load())
+	}
 }
