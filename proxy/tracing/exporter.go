@@ -102,11 +102,11 @@ func (e *Exporter) run(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		if err := e.send(ctx, batch); err != nil {
-			e.dropped.Add(uint64(len(batch)))
 			if now := time.Now(); now.Sub(warned) > warnEvery {
 				warned = now
 				e.log.Warn("spans are lost: see whether the collector of tracing.endpoint runs and takes OTLP over HTTP", "err", err)
 			}
+			e.dropped.Add(uint64(len(batch)))
 		} else {
 			e.sent.Add(uint64(len(batch)))
 		}
