@@ -74,6 +74,19 @@ func TestAWishToSwitchProtocolsWhereNoneIsSwitchedCountsAgainstNobody(t *testing
 	}
 }
 
+func TestTheBreakerCountsNoRequestThatAnotherTargetAnswered(t *testing.T) {
+	t.Parallel()
+	one, _ := unwell(t)
+	other, _ := unwell(t)
+	e := start(t, several("retries: {statuses: [503]}, failure_statuses: [503], breaker: {failures: 50, requests: 5, window: 1m, open: 1h}", one, other, named(t, "good")))
+	client := e.client(true)
+	for range 20 {
+		if got := do(t, client, http.MethodGet, "https://localhost/", nil, ""); got.body != "good" {
+			t.Fatalf("answered %d", got.StatusCode)
+		}
+	}
+}
+
 func TestTheBreakerSparesAnUpstreamAndClosesWhenItAnswers(t *testing.T) {
 	t.Parallel()
 	var well atomic.Bool

@@ -148,6 +148,7 @@ func (x *exchange) attempt() error {
 	if x.elsewhere() {
 		return errElsewhere
 	}
+	x.forwarder.pool.Conclude(&x.asks)
 	if x.answer.Status == statusSwitching {
 		return x.switchProtocols()
 	}

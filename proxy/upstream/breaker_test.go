@@ -89,8 +89,10 @@ func TestOneRequestTriesWhetherTheUpstreamAnswersAgain(t *testing.T) {
 	if err := ends(p, false); !refuses(err) {
 		t.Errorf("another passes beside the trial: %v", err)
 	}
+	p.Note(trial, target, true) // and another one answers
 	p.Note(trial, target, false)
 	p.Release(target)
+	p.Conclude(trial)
 	if err := ends(p, false); err != nil || p.Breaker() != upstream.Closed {
 		t.Errorf("after a good trial: %v", err)
 	}
@@ -137,6 +139,7 @@ func TestWhatBeganBeforeTheBreakerOpenedDecidesNothing(t *testing.T) {
 	halfOpen(t, p)
 	p.Note(early, target, false)
 	p.Release(target)
+	p.Conclude(early)
 	if p.Breaker() != upstream.HalfOpen {
 		t.Error("an old answer closed it")
 	}

@@ -6,20 +6,25 @@ import (
 )
 
 // Note tells the pool how a target dealt with a request: whether it failed, by no answer in time or none at all. Nothing is to
-// be noted when the client was at fault.
+// be noted when the client was at fault. The breaker counts only how the request ends: Conclude.
 func (p *Pool) Note(request *Request, target *Target, failed bool) {
 	if p.settings.Passive.Failures > 0 {
 		p.notePassive(target, failed)
 	}
-	if p.breaker == nil {
+	request.noted, request.failed = p.breaker != nil, failed
+}
+
+// Conclude lets the breaker count a request by what was noted last: it goes to no other target.
+func (p *Pool) Conclude(request *Request) {
+	if !request.noted {
 		return
 	}
 	trial := request.trial
-	request.trial = false
-	if !p.breaker.note(time.Now(), trial, failed) {
+	request.noted, request.trial = false, false
+	if !p.breaker.note(time.Now(), trial, request.failed) {
 		return
 	}
-	if failed {
+	if p.Breaker() != Closed { // also by a request that did not fail, as the last of those that tell something
 		p.log.Warn("upstream fails, its circuit breaker opens", "upstream", p.settings.Name, "for", p.settings.Breaker.Open)
 		return
 	}

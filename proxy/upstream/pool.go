@@ -229,8 +229,9 @@ func (p *Pool) Release(target *Target) {
 	target.active.Add(-1)
 }
 
-// Forget ends a request that may have left without a word about the targets that it was for.
+// Forget ends a request, which may have left without a word about the targets that it was for.
 func (p *Pool) Forget(request *Request) {
+	p.Conclude(request)
 	if request.trial {
 		request.trial = false
 		p.breaker.forgo()

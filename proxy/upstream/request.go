@@ -11,7 +11,9 @@ type Request struct {
 	Head   *message.Head
 	Client []byte // the client's address
 
-	trial bool // the breaker wants to know how it ends
+	trial  bool // the breaker wants to know how it ends
+	noted  bool // a target dealt with it, which the breaker has not counted yet
+	failed bool // the last of them failed it
 }
 
 // HashBy is what of a request Hash looks at: a field, a cookie, or, as the zero value and for requests without them, the
