@@ -73,6 +73,19 @@ func TestACanaryServesItsShareAndKeepsItsClients(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatAssignsACanaryIsNotForSharedCaches(t *testing.T) {
+	t.Parallel()
+	e := start(t, strings.Replace(deployable(t, named(t, "live")), "upstream: app}", "upstream: app, cache_control: public}", 1))
+	e.canary(50, named(t, "canary"))
+	client := e.client(true)
+	if first := do(t, client, http.MethodGet, "https://localhost/", nil, ""); first.Header.Get("Set-Cookie") == "" || first.Header.Get("Cache-Control") != "" {
+		t.Errorf("the first answer: %v", first.Header)
+	}
+	if again := e.numbered(client, "1"); again.Header.Get("Set-Cookie") != "" || again.Header.Get("Cache-Control") != "public" {
+		t.Errorf("the next: %v", again.Header)
+	}
+}
+
 func TestACanaryIsPromotedAndRolledBack(t *testing.T) {
 	t.Parallel()
 	live, next := named(t, "live"), named(t, "canary")

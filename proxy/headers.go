@@ -118,7 +118,7 @@ func makeAnswerFields(edits *fieldEdits, wanted config.SecurityHeaders) *answerF
 
 // apply puts the fields on an answer to x.
 func (a *answerFields) apply(x *exchange, head *message.Head) {
-	if a.cacheControl != "" && storable(head) {
+	if a.cacheControl != "" && x.canaryAssigned == "" && storable(head) {
 		head.Set(message.CacheControl, a.cacheControl)
 	}
 	a.edits.apply(&head.Fields)
