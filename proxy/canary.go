@@ -57,7 +57,7 @@ func (c *canary) takes(x *exchange) bool {
 
 // canaryNumber is what the request's cookie says.
 func canaryNumber(head *message.Head) (number int, known bool) {
-	number, err := strconv.Atoi(string(upstream.Cookie(head, canaryCookie)))
+	number, err := strconv.Atoi(string(head.Cookie(canaryCookie)))
 	return number, err == nil && number >= 0 && number < canaryNumbers
 }
 

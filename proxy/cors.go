@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -60,7 +59,7 @@ func (c *cors) mark(request, answer *message.Head) {
 	switch {
 	case preflight:
 		answer.Add(message.Vary, "Origin, "+requestMethod+", "+requestHeaders)
-	case !c.origins.Any() && !variesByOrigin(answer):
+	case !c.origins.Any() && !answer.Lists(message.Vary, "Origin") && !answer.Lists(message.Vary, "*"):
 		answer.Add(message.Vary, "Origin")
 	}
 	origin := string(request.Get(message.Origin))
@@ -94,20 +93,5 @@ func addUnlessEmpty(head *message.Head, name, value string) {
 }
 
 func accessControl(field *message.Field) bool {
-	const prefix = "access-control-"
-	return len(field.Name) > len(prefix) && message.EqualFold(field.Name[:len(prefix)], prefix)
-}
-
-func variesByOrigin(answer *message.Head) bool {
-	for _, field := range answer.All() {
-		if field.ID != message.Vary {
-			continue
-		}
-		for name := range bytes.SplitSeq(field.Value, []byte(",")) {
-			if name = bytes.TrimSpace(name); message.EqualFold(name, "origin") || string(name) == "*" {
-				return true
-			}
-		}
-	}
-	return false
+	return hasPrefix(field.Name, "access-control-")
 }

@@ -91,7 +91,7 @@ func (x *exchange) identify() {
 		x.proto = "http"
 	}
 	x.client = peer
-	if x.trusted = guard.Trusted(peer, x.state.trusted); x.trusted {
+	if x.trusted = guard.Contains(x.state.trusted, peer); x.trusted {
 		var chain string
 		x.client, chain = guard.Client(peer, values(head, message.XForwardedFor), x.state.trusted)
 		x.chain = []byte(chain)

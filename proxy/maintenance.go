@@ -30,7 +30,7 @@ func newMaintenance(decided *deploy.Maintenance) *maintenance {
 
 // answer answers a request, unless its client is served all the same.
 func (m *maintenance) answer(x *exchange) (answered bool) {
-	if guard.Trusted(x.client, m.allowed) {
+	if guard.Contains(m.allowed, x.client) {
 		return false
 	}
 	x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte("60")}, http.StatusServiceUnavailable, m.message)

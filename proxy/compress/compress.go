@@ -47,7 +47,7 @@ func (r *Responder) Answer(head *message.Head) error {
 	if head.Status != 200 || !worthwhile(head) {
 		return r.Responder.Answer(head)
 	}
-	if !varies(head) {
+	if !head.Lists(message.Vary, "Accept-Encoding") && !head.Lists(message.Vary, "*") {
 		head.Add(message.Vary, "Accept-Encoding")
 	}
 	if r.coding == Identity {

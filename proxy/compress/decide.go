@@ -36,23 +36,6 @@ func worthwhile(head *message.Head) bool {
 	return true
 }
 
-// varies tells whether the answer says already that it depends on Accept-Encoding.
-func varies(head *message.Head) bool {
-	for _, field := range head.All() {
-		if field.ID != message.Vary {
-			continue
-		}
-		for value := field.Value; len(value) > 0; {
-			member, after, _ := bytes.Cut(value, []byte(","))
-			value = after
-			if member = bytes.TrimSpace(member); message.EqualFold(member, "Accept-Encoding") || message.EqualFold(member, "*") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // compressibleTypes are media types beside text/*, *+json and *+xml whose content is no dense code already.
 var compressibleTypes = [...]string{
 	"application/json", "application/javascript", "application/x-javascript", "application/xml", "application/x-ndjson",

@@ -1,9 +1,10 @@
 package config
 
 import (
-	"os"
 	"strings"
 	"time"
+
+	"github.com/portico-web/portico/proxy/guard"
 )
 
 // How a target is chosen.
@@ -40,7 +41,7 @@ func (c *checker) balance(path string, u Upstream) {
 	case u.HashBy == "":
 	case u.Balance != BalanceHash:
 		c.doc.Faultf(path+".hash_by", "%s.hash_by means something with balance: hash only", path)
-	case byHeader && !isToken(header), byCookie && !isToken(cookie):
+	case byHeader && !guard.IsToken(header), byCookie && !guard.IsToken(cookie):
 		c.doc.Faultf(path+".hash_by", "%s.hash_by: %q names no header or cookie, as header:X-Tenant and cookie:session do", path, u.HashBy)
 	case !byHeader && !byCookie:
 		c.oneOf(path+".hash_by", u.HashBy, HashByClientIP, HashByHeader+"NAME", HashByCookie+"NAME")
@@ -57,26 +58,15 @@ func (c *checker) balance(path string, u Upstream) {
 const minStickySecret = 16
 
 func (c *checker) sticky(path string, sticky *Sticky) {
-	if !isToken(sticky.Cookie) {
+	if !guard.IsToken(sticky.Cookie) {
 		c.doc.Faultf(path, "%s wants the name of a cookie, as in {cookie: server}", path)
 	}
 	if sticky.SecretFile == "" {
 		return
 	}
-	content, err := os.ReadFile(sticky.SecretFile)
-	sticky.secret = strings.TrimRight(string(content), "\r\n")
-	switch {
-	case err != nil:
-		c.doc.Faultf(path+".secret_file", "%s.secret_file: %s cannot be read (%s)", path, sticky.SecretFile, cause(err))
-	case len(sticky.secret) < minStickySecret:
-		c.doc.Faultf(path+".secret_file", "%s.secret_file: %s holds %d bytes: make it %d or more (openssl rand -hex 32)", path, sticky.SecretFile, len(sticky.secret), minStickySecret)
+	sticky.secret = c.secret(path+".secret_file", sticky.SecretFile)
+	if size := len(sticky.secret); size > 0 && size < minStickySecret {
+		c.doc.Faultf(path+".secret_file", "%s.secret_file: %s holds %d bytes: make it %d or more (openssl rand -hex 32)", path, sticky.SecretFile, size, minStickySecret)
 	}
 	c.config.watched = append(c.config.watched, sticky.SecretFile)
-}
-
-// isToken tells whether text can name a field or a cookie (RFC 9110 section 5.6.2).
-func isToken(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
 }

@@ -5,9 +5,6 @@ import (
 	"strings"
 )
 
-// Trusted tells whether a peer is one of the proxies that may speak for others.
-func Trusted(peer netip.Addr, trusted []netip.Prefix) bool { return Contains(trusted, peer) }
-
 // Contains tells whether an address, not one of IPv4 in the form of IPv6, is in one of the ranges.
 func Contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 	for _, prefix := range prefixes {
@@ -23,7 +20,7 @@ func Contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 // not itself trusted is the client, and the chain goes on with the peer appended.
 func Client(peer netip.Addr, values []string, trusted []netip.Prefix) (client netip.Addr, chain string) {
 	received := strings.TrimSpace(strings.Join(values, ", "))
-	if !Trusted(peer, trusted) || received == "" {
+	if !Contains(trusted, peer) || received == "" {
 		return peer, peer.String()
 	}
 	client = peer
@@ -40,7 +37,7 @@ func Client(peer netip.Addr, values []string, trusted []netip.Prefix) (client ne
 			return client, client.String() + ", " + peer.String()
 		}
 		client = addr
-		if !Trusted(addr, trusted) {
+		if !Contains(trusted, addr) {
 			break
 		}
 	}

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,28 +43,12 @@ func (s *Source) Value(head *message.Head) []byte {
 	case s.name == "":
 		return nil
 	case s.cookie:
-		return cookie(head, s.name)
+		return head.Cookie(s.name)
 	case s.id != message.Other:
 		return head.Get(s.id)
 	default:
 		return head.Lookup(s.name)
 	}
-}
-
-// cookie finds a cookie by its name, whose case matters (RFC 6265 section 4.2). HTTP/2 may bring each in a field of its own.
-func cookie(head *message.Head, name string) []byte {
-	for _, field := range head.All() {
-		if field.ID != message.Cookie {
-			continue
-		}
-		for pair := range bytes.SplitSeq(field.Value, []byte(";")) {
-			pair = bytes.TrimLeft(pair, " \t")
-			if len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
-				return bytes.TrimRight(pair[len(name)+1:], " \t")
-			}
-		}
-	}
-	return nil
 }
 
 // IsToken tells whether text is a token (RFC 9110 section 5.6.2).

@@ -70,6 +70,25 @@ func TestEditsKeepTheOrderOfTheRest(t *testing.T) {
 	}
 }
 
+func TestMembersOfAFieldAreFound(t *testing.T) {
+	t.Parallel()
+	var fields message.Fields
+	fields.Add(message.Vary, "Accept , origin")
+	fields.Add(message.Cookie, "a=1; b=2 ;c; =d")
+	fields.Add(message.Vary, "")
+	fields.Add(message.Cookie, "A=3; b=4; e=")
+	for member, listed := range map[string]bool{"Origin": true, "accept": true, "Accept-Encoding": false, "Acc": false, "b=2": false} {
+		if fields.Lists(message.Vary, member) != listed {
+			t.Errorf("%s: listed is not %v", member, listed)
+		}
+	}
+	for name, value := range map[string]string{"a": "1", "A": "3", "b": "2", "c": "", "e": "", "Accept": ""} {
+		if got := string(fields.Cookie(name)); got != value {
+			t.Errorf("the cookie %s is %q, want %q", name, got, value)
+		}
+	}
+}
+
 func TestTextStaysWhileTheBufferGrows(t *testing.T) {
 	t.Parallel()
 	var head message.Head

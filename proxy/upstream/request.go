@@ -1,10 +1,6 @@
 package upstream
 
-import (
-	"bytes"
-
-	"github.com/portico-web/portico/proxy/message"
-)
+import "github.com/portico-web/portico/proxy/message"
 
 // Request is what of a request decides which target takes it.
 type Request struct {
@@ -28,27 +24,10 @@ func (h *HashBy) key(request *Request) (key []byte) {
 	case h.Header != "":
 		key = request.Head.Lookup(h.Header)
 	case h.Cookie != "":
-		key = Cookie(request.Head, h.Cookie)
+		key = request.Head.Cookie(h.Cookie)
 	}
 	if len(key) == 0 {
 		return request.Client
 	}
 	return key
-}
-
-// Cookie is the value of the first cookie of this name, or nil (RFC 6265 section 4.2.1).
-func Cookie(head *message.Head, name string) []byte {
-	fields := head.All()
-	for i := range fields {
-		if fields[i].ID != message.Cookie {
-			continue
-		}
-		for pair := range bytes.SplitSeq(fields[i].Value, []byte(";")) {
-			found, value, ok := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
-			if ok && string(found) == name {
-				return value
-			}
-		}
-	}
-	return nil
 }

@@ -25,7 +25,7 @@ func (s Sticky) mark(pool string, at endpoint) string {
 
 // assigned is the target that the request's cookie names; nil when there is none.
 func (p *Pool) assigned(request *Request) *Target {
-	mark := Cookie(request.Head, p.settings.Sticky.Cookie)
+	mark := request.Head.Cookie(p.settings.Sticky.Cookie)
 	if len(mark) == 0 {
 		return nil
 	}
