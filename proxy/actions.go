@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portico-web/portico/proxy/files"
 	"github.com/portico-web/portico/proxy/forward"
@@ -80,8 +81,7 @@ func (x *exchange) forwardFailed(forwarder *forward.Forwarder, err error) {
 	x.proxy.log.WarnContext(x.context(), "upstream failed", "upstream", forwarder.Pool().Settings().Name, "error", failure)
 	switch failure.Kind {
 	case forward.NoTarget, forward.Busy:
-		x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte(retryAfter(failure))},
-			http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
+		x.failUnavailable(hopeOf(failure))
 	case forward.TimedOut:
 		x.fail(http.StatusGatewayTimeout, "The service did not answer in time. Please try again in a moment.")
 	default:
@@ -89,12 +89,12 @@ func (x *exchange) forwardFailed(forwarder *forward.Forwarder, err error) {
 	}
 }
 
-// retryAfter is when a client may hope for an answer: once the circuit breaker lets one through, else in a moment.
-func retryAfter(failure *forward.Failure) string {
+// hopeOf is when a client may hope for an answer: once the circuit breaker lets one through, else in a moment.
+func hopeOf(failure *forward.Failure) time.Duration {
 	if open, ok := errors.AsType[*upstream.OpenError](failure); ok {
-		return strconv.Itoa(wholeSeconds(open.For))
+		return open.For
 	}
-	return "5"
+	return inAMoment
 }
 
 // serveFiles makes the action of a route with a folder.

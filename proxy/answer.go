@@ -122,6 +122,19 @@ func (x *exchange) failWith(field *message.Field, status int, text string, value
 	})
 }
 
+// failUnavailable answers that the service takes no request now. again is when the client may come back.
+func (x *exchange) failUnavailable(again time.Duration) {
+	x.failWith(retryAfter(again), http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
+}
+
+// inAMoment is when a client may come back if nothing better is known.
+const inAMoment = 5 * time.Second
+
+// retryAfter is the field that tells a client how long to wait.
+func retryAfter(wait time.Duration) *message.Field {
+	return &message.Field{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, int64(wholeSeconds(wait)), 10)}
+}
+
 // redirect answers with another address.
 func (x *exchange) redirect(status int, location string) {
 	head := &message.Head{Status: status}

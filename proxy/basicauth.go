@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/guard"
@@ -48,8 +47,7 @@ func (b *basicAuth) authenticate(x *exchange) bool {
 		return false
 	case guard.Busy:
 		x.refused(policyBasicAuth, "too many passwords at once")
-		x.failWith(&message.Field{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, 5, 10)},
-			http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
+		x.failUnavailable(inAMoment)
 		return false
 	default:
 		x.refused(policyBasicAuth, "wrong credentials")

@@ -132,14 +132,11 @@ func (x *exchange) act() {
 	for _, field := range x.identity {
 		head.AddNamed(field.name, field.value)
 	}
-	if len(x.route.codings) == 0 {
-		x.route.requestEdits.apply(&head.Fields)
-		x.route.act(x)
-		return
+	if len(x.route.codings) > 0 {
+		x.compressed = x.proxy.compress.Wrap(x, head, x.route.codings)
+		defer x.compressed.Release()
+		x.out = &x.compressed
 	}
-	x.compressed = x.proxy.compress.Wrap(x, head, x.route.codings)
-	defer x.compressed.Release()
-	x.out = &x.compressed
 	x.route.requestEdits.apply(&head.Fields)
 	x.route.act(x)
 }

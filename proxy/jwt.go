@@ -52,8 +52,7 @@ func (b *bearer) authenticate(x *exchange) bool {
 	case err == nil:
 	case errors.Is(err, guard.ErrNoKeys):
 		x.refused(policyJWT, err.Error())
-		x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte("5")},
-			http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
+		x.failUnavailable(inAMoment)
 		return false
 	case errors.Is(err, guard.ErrForbidden):
 		x.refused(policyJWT, err.Error())

@@ -6,13 +6,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/proxy/config"
 	"github.com/portico-web/portico/proxy/guard"
-	"github.com/portico-web/portico/proxy/message"
 )
 
 // limit is a rate limit made ready.
@@ -71,7 +69,5 @@ func (l *limit) keyOf(x *exchange) string {
 
 // refuseFor answers that the client has to wait.
 func (x *exchange) refuseFor(wait time.Duration) {
-	seconds := wholeSeconds(wait)
-	x.failWith(&message.Field{Name: []byte("Retry-After"), Value: strconv.AppendInt(nil, int64(seconds), 10)},
-		http.StatusTooManyRequests, "Too many requests. Please try again in %d s.", seconds)
+	x.failWith(retryAfter(wait), http.StatusTooManyRequests, "Too many requests. Please try again in %d s.", wholeSeconds(wait))
 }

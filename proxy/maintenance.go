@@ -5,11 +5,11 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/portico-web/portico/proxy/control"
 	"github.com/portico-web/portico/proxy/deploy"
 	"github.com/portico-web/portico/proxy/guard"
-	"github.com/portico-web/portico/proxy/message"
 )
 
 // maintenance answers the requests of a service in its stead.
@@ -33,7 +33,7 @@ func (m *maintenance) answer(x *exchange) (answered bool) {
 	if guard.Contains(m.allowed, x.client) {
 		return false
 	}
-	x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte("60")}, http.StatusServiceUnavailable, m.message)
+	x.failWith(retryAfter(time.Minute), http.StatusServiceUnavailable, m.message)
 	return true
 }
 

@@ -3,15 +3,12 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/portico-web/portico/proxy/control"
 	"github.com/portico-web/portico/proxy/deploy"
 	"github.com/portico-web/portico/proxy/forward"
-	"github.com/portico-web/portico/proxy/message"
 )
 
 // pauseTick is how often a request that waits asks whether its client is still there.
@@ -40,7 +37,7 @@ func (d *deploys) newPause(decided *deploy.Pause) *pause {
 func (p *pause) wait(x *exchange) (goesOn bool) {
 	defer p.waiting.Add(-1)
 	if p.waiting.Add(1) > p.places {
-		x.failPaused(p.patience)
+		x.failUnavailable(p.patience)
 		return false
 	}
 	patience, ticker := time.NewTimer(p.patience), time.NewTicker(pauseTick)
@@ -51,10 +48,10 @@ func (p *pause) wait(x *exchange) (goesOn bool) {
 		case <-p.over:
 			return true
 		case <-p.stopping:
-			x.failPaused(time.Second) // who comes again meets the next process
+			x.failUnavailable(time.Second) // who comes again meets the next process
 			return false
 		case <-patience.C:
-			x.failPaused(p.patience)
+			x.failUnavailable(p.patience)
 			return false
 		case <-x.Context().Done():
 		case <-ticker.C:
@@ -66,13 +63,6 @@ func (p *pause) wait(x *exchange) (goesOn bool) {
 		x.Abort()
 		return false
 	}
-}
-
-// failPaused answers a request for which there is no place, or no more time, to wait.
-func (x *exchange) failPaused(again time.Duration) {
-	after := strconv.Itoa(wholeSeconds(again))
-	x.failWith(&message.Field{Name: []byte("Retry-After"), Value: []byte(after)},
-		http.StatusServiceUnavailable, "The service is not available right now. Please try again in a moment.")
 }
 
 // Pause implements control.Deploys. Requests that are under way go on; the targets get a pool of their own for those to come,
