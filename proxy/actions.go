@@ -137,9 +137,12 @@ func (s *site) moved(x *exchange) (answered bool) {
 	if !ok {
 		return false
 	}
-	address := to.of(x)
+	address, fragment, hasFragment := strings.Cut(to.of(x), "#")
 	if !strings.Contains(address, "?") {
 		address = withQuery(address, x.Head().Query)
+	}
+	if hasFragment {
+		address += "#" + fragment
 	}
 	x.redirectTo(http.StatusPermanentRedirect, address)
 	return true

@@ -188,11 +188,11 @@ func TestPathsAreRewrittenForTheUpstreamAlone(t *testing.T) {
 
 func TestPathsThatAreElsewhereNowAreRedirected(t *testing.T) {
 	t.Parallel()
-	e := start(t, plainSite(echo(t), `    redirects: {/old.html: /new/, /shop: "https://shop.example/?from={host}", "/%ED%95%9C": "/ko{path}", /deep/: /flat}`, `      - {path: /docs/, redirect: {to: "https://docs.example{rest}", status: 301}}
+	e := start(t, plainSite(echo(t), `    redirects: {/old.html: /new/, /shop: "https://shop.example/?from={host}", "/%ED%95%9C": "/ko{path}", /deep/: /flat, /faq: "/help#faq"}`, `      - {path: /docs/, redirect: {to: "https://docs.example{rest}", status: 301}}
       - {path: /, upstream: app}`))
 	for path, want := range map[string]string{
 		"/old.html": "308 /new/", "/old.html?a=b": "308 /new/?a=b", "/a/../old.html": "308 /new/", "/shop?a=b": "308 https://shop.example/?from=localhost",
-		"/%ed%95%9c": "308 /ko/%ED%95%9C", "/deep/": "308 /flat", "/old.html/x": "200 ", "/deep": "200 ", "/docs/a/b?c": "301 https://docs.example/a/b", "/docs": "301 https://docs.example",
+		"/%ed%95%9c": "308 /ko/%ED%95%9C", "/deep/": "308 /flat", "/faq": "308 /help#faq", "/faq?a=b": "308 /help?a=b#faq", "/old.html/x": "200 ", "/deep": "200 ", "/docs/a/b?c": "301 https://docs.example/a/b", "/docs": "301 https://docs.example",
 	} {
 		got := e.get("https://localhost" + path)
 		if text := fmt.Sprint(got.StatusCode, " ", got.Header.Get("Location")); text != want {
