@@ -66,6 +66,14 @@ func (x *exchange) Write(content []byte) (int, error) {
 	return n, err
 }
 
+// End leaves out the trailer of content that was replaced.
+func (x *exchange) End(trailer *message.Fields) error {
+	if x.intercepted {
+		trailer = nil
+	}
+	return x.Stream.End(trailer)
+}
+
 // Abort notes that the answer is not whole.
 func (x *exchange) Abort() {
 	if x.intercepted && x.End(nil) == nil { // the upstream's is not, but the page is

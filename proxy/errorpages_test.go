@@ -84,6 +84,7 @@ func TestFailuresOfAnUpstreamAreReplacedWhereThatIsWanted(t *testing.T) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, strings.Repeat("the upstream's own ", 5000))
+		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 	})
 	_, keys := pages(t)
 	for _, http2 := range []bool{false, true} {
@@ -111,6 +112,9 @@ func TestFailuresOfAnUpstreamAreReplacedWhereThatIsWanted(t *testing.T) {
 			status := strings.TrimPrefix(c.path, "/")
 			if fmt.Sprint(got.StatusCode) != status || got.Header.Get("Set-Cookie") != "a=b" || got.Header.Get("Retry-After") != "7" {
 				t.Errorf("%s %v: %d %v", c.path, c.header, got.StatusCode, got.Header)
+			}
+			if summed := got.Trailer.Get("X-Sum") != ""; http2 && summed != (c.replaced == "") {
+				t.Errorf("%s %v: trailer %v", c.path, c.header, got.Trailer)
 			}
 			if c.replaced == "" && (!strings.HasPrefix(got.body, "the upstream's own") || got.Header.Get("Etag") == "") ||
 				c.replaced != "" && (!strings.HasPrefix(got.body, c.replaced) || got.Header.Get("Etag") != "" || got.Header.Get("Content-Type") != "text/html; charset=utf-8") {
