@@ -147,6 +147,22 @@ func TestNobodyPassesWhileTheAuthServerIsAway(t *testing.T) {
 	}
 }
 
+func TestARedirectToALoginIsNotKeptAsTheRoutesAnswersAre(t *testing.T) {
+	t.Parallel()
+	door := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Key") == "" {
+			http.Redirect(w, r, "/login", http.StatusFound)
+		}
+	})
+	e := start(t, strings.Replace(guarded(echo(t), door), "{path: /, ", "{path: /, cache_control: public, ", 1))
+	for key, want := range map[string]string{"": "", "in": "public"} {
+		got := do(t, e.client(true), http.MethodGet, "https://localhost/", http.Header{"X-Key": {key}}, "")
+		if said := got.Header.Get("Cache-Control"); said != want {
+			t.Errorf("with the key %q: %d, Cache-Control: %s", key, got.StatusCode, said)
+		}
+	}
+}
+
 func TestTheAuthServerMayExchangeTheCredentials(t *testing.T) {
 	t.Parallel()
 	door := serve(t, func(w http.ResponseWriter, r *http.Request) {

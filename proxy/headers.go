@@ -118,7 +118,7 @@ func makeAnswerFields(edits *fieldEdits, wanted config.SecurityHeaders) *answerF
 
 // apply puts the fields on an answer to x.
 func (a *answerFields) apply(x *exchange, head *message.Head) {
-	if a.cacheControl != "" && x.canaryAssigned == "" && storable(head) {
+	if a.cacheControl != "" && storable(x, head) {
 		head.Set(message.CacheControl, a.cacheControl)
 	}
 	a.edits.apply(&head.Fields)
@@ -134,10 +134,10 @@ func (a *answerFields) apply(x *exchange, head *message.Head) {
 	}
 }
 
-// storable tells whether an answer is one that a route's cache_control is meant for: no failure, and nothing that sets a
-// cookie, which a shared cache would give to others.
-func storable(head *message.Head) bool {
-	return head.Status < 400 && head.Get(message.SetCookie) == nil
+// storable tells whether an answer is one that a route's cache_control is meant for: no failure, not what somebody is told who
+// may not pass, such as the way to a login, and nothing that sets a cookie, which a shared cache would give to others.
+func storable(x *exchange, head *message.Head) bool {
+	return head.Status < 400 && x.refusal == "" && x.canaryAssigned == "" && head.Get(message.SetCookie) == nil
 }
 
 // restrictsFrames tells whether the answer's own policy says who may frame it, for which X-Frame-Options is the older way.
