@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -39,7 +40,7 @@ func newCanary(decided *deploy.Canary, forwarder *forward.Forwarder) *canary {
 	if decided == nil {
 		return nil
 	}
-	return &canary{forwarder, int(decided.Percent * canaryNumbers / 100)}
+	return &canary{forwarder, int(math.Round(decided.Percent * canaryNumbers / 100))}
 }
 
 // takes tells whether the client of a request is the canary's. One without a number gets one with the answer.

@@ -391,6 +391,9 @@ func (c *change) switchTargets(ctx context.Context) (before []*forward.Forwarder
 // proveTargets probes the new targets, and asks for the smoke paths.
 func (c *change) proveTargets(ctx context.Context) error {
 	s := c.proxy.current.Load()
+	if _, known := s.config.Upstreams[c.name]; !known {
+		return fmt.Errorf("a reload took the upstream %s away meanwhile", c.name)
+	}
 	proof := deploy.Proof{
 		Settings: s.upstreamSettings(c.proxy, c.name, c.event.Targets), Within: cmp.Or(c.timeout, deployTimeout), Smoke: c.smoke, Host: s.hostOf(c.name),
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/portico-web/portico/internal/ratelimit"
 	"github.com/portico-web/portico/proxy/document"
@@ -28,6 +29,9 @@ func (c *checker) all() {
 		c.rateLimit("rate_limits."+name, c.config.RateLimits[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.config.Upstreams)) {
+		if strings.Contains(name, "/") { // app/canary is how the canary of app is called
+			c.doc.Faultf("upstreams."+name, "upstreams: the name %q has a slash: leave it out", name)
+		}
 		c.upstream("upstreams."+name, c.config.Upstreams[name])
 	}
 	c.limits()

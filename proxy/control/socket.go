@@ -16,7 +16,7 @@ import (
 type Socket struct {
 	*net.UnixListener
 	path   string
-	hidden string
+	hidden string      // in a folder that only this user may enter, so that nobody comes in before the socket's own rights are set
 	file   fs.FileInfo // to know it again
 	close  func() error
 }
@@ -35,12 +35,14 @@ func Open(ctx context.Context, key, path string, predecessor bool) (*Socket, err
 			return nil, fmt.Errorf("%s: another process answers on %s: stop it or choose another path", key, path)
 		}
 	}
-	s := &Socket{path: path, hidden: path + ".new"}
-	if err := os.Remove(s.hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", key, err)
+	s := &Socket{path: path, hidden: filepath.Join(path+".new", "s")}
+	s.unhide() // what a killed process left
+	err := os.Mkdir(filepath.Dir(s.hidden), 0o700)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot make %s (%w): correct the folder's rights or choose another path", key, filepath.Dir(s.hidden), errors.Unwrap(err))
 	}
-	var err error
 	if s.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.hidden, Net: "unix"}); err != nil {
+		s.unhide()
 		return nil, fmt.Errorf("%s: cannot listen on %s (%w): correct the folder's rights or choose another path", key, s.hidden, errors.Unwrap(err))
 	}
 	s.SetUnlinkOnClose(false) // the path may be another's by then
@@ -49,7 +51,8 @@ func Open(ctx context.Context, key, path string, predecessor bool) (*Socket, err
 		s.file, err = os.Lstat(s.hidden)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", key, err), os.Remove(s.hidden), s.UnixListener.Close())
+		s.unhide()
+		return nil, errors.Join(fmt.Errorf("%s: %w", key, err), s.UnixListener.Close())
 	}
 	return s, nil
 }
@@ -65,7 +68,16 @@ func answers(ctx context.Context, path string) bool {
 }
 
 // Publish puts the socket under its path, whatever socket is there.
-func (s *Socket) Publish() error { return os.Rename(s.hidden, s.path) }
+func (s *Socket) Publish() error {
+	defer s.unhide()
+	return os.Rename(s.hidden, s.path)
+}
+
+// unhide removes the hidden socket, if there is one, and its folder.
+func (s *Socket) unhide() {
+	_ = os.Remove(s.hidden)
+	_ = os.Remove(filepath.Dir(s.hidden))
+}
 
 // Close closes the socket, and removes its file unless another has taken its place.
 func (s *Socket) Close() error { return s.close() }
@@ -76,5 +88,6 @@ func (s *Socket) closeOnce() error {
 			_ = os.Remove(path)
 		}
 	}
+	_ = os.Remove(filepath.Dir(s.hidden)) // a successor's that is not empty stays
 	return s.UnixListener.Close()
 }
