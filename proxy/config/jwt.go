@@ -31,6 +31,9 @@ func (c *checker) jwt(path string, j *JWT) {
 	if j.Issuer == "" {
 		c.doc.Faultf(path, "%s wants issuer: what the claim iss of its tokens must be", path)
 	}
+	if j.Audience != nil && len(j.Audience) == 0 { // its variables may be empty: that must not let tokens for others in
+		c.doc.Faultf(path+".audience", "%s.audience is empty: name whom tokens must be for, or leave it out for any", path)
+	}
 	c.jwks(path, j)
 	for _, name := range slices.Sorted(maps.Keys(j.Claims)) {
 		if len(j.Claims[name]) == 0 {

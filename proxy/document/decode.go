@@ -79,6 +79,11 @@ func (d *decoder) value(node ast.Node, dst reflect.Value, path string) {
 		return
 	}
 	if resolved == nil || resolved.Type() == ast.NullType {
+		switch dst.Kind() { // who asks for a token, and leaves what it must be for later, must not let everybody in
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			d.fault(node, "%s is empty: give it a value, or leave it out", nameOf(path))
+		default:
+		}
 		return
 	}
 	if _, known := d.document.positions[path]; !known {

@@ -282,7 +282,7 @@ func TestAMappingOfTooManyKeysIsRefusedAndManySmallOnesAreNot(t *testing.T) {
 
 func TestAWordMayStandForAList(t *testing.T) {
 	t.Parallel()
-	for content, want := range map[string]names{"list: none": {}, "list: ${UNSET:-none}": {}, "list: [a, b]": {"a", "b"}, "list:": nil} {
+	for content, want := range map[string]names{"list: none": {}, "list: ${UNSET:-none}": {}, "list: [a, b]": {"a", "b"}} {
 		var got struct {
 			List names `yaml:"list"`
 		}
@@ -294,6 +294,8 @@ func TestAWordMayStandForAList(t *testing.T) {
 	for content, want := range map[string]string{
 		"list: all":      `f.yaml:1:7: list: "all" is not none`,
 		"list: ${NOT}":   `f.yaml:1:7: the variable NOT is not set: set it, or give a default as ${NOT:-default}`,
+		"list:":          `f.yaml:1:7: list is empty: give it a value, or leave it out`,
+		"list: null":     `f.yaml:1:7: list is empty: give it a value, or leave it out`,
 		"list: {a: b}":   `f.yaml:1:7: list wants a list, as in [a, b]`,
 		"list: [{a: b}]": `f.yaml:1:8: list[0] wants a single value`,
 	} {
