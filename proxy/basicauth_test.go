@@ -110,6 +110,20 @@ func TestUpstreamsLearnTheUserFromTheEdgeAlone(t *testing.T) {
 	}
 }
 
+func TestSlashesInARowDoNotLeadPastARoute(t *testing.T) {
+	t.Parallel()
+	e := start(t, site(echo(t), "      - {path: /, upstream: app}\n      - {path: /staff/area, upstream: app, basic_auth: {users_file: "+usersFile(t)+"}}"))
+	for path, want := range map[string]string{
+		"//staff/area": "400", "/staff//area": "400", "/staff///area/x": "400", "/x/..//staff/area": "400", "/%2e//staff/area": "400",
+		"/staff/area//x": "401", "/staff/area": "401",
+		"//": "200", "//staff": "200", "/staff//areas": "200", "/https://example.com/": "200",
+	} {
+		if got := e.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 "+want) {
+			t.Errorf("%s: %.40q, want %s", path, got, want)
+		}
+	}
+}
+
 func TestATrailerCannotPassForWhatTheEdgeSays(t *testing.T) {
 	t.Parallel()
 	app := serve(t, func(w http.ResponseWriter, r *http.Request) {

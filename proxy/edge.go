@@ -92,6 +92,13 @@ func (x *exchange) answer() {
 		x.fail(http.StatusNotFound, "Not found.")
 		return
 	}
+	if merged := routing.MergeSlashes(x.path); merged != x.path {
+		// An upstream that takes //x for /x must not be reached past the policies of /x.
+		if other, _ := site.Route(merged); other != found {
+			x.fail(http.StatusBadRequest, "The address of this request is malformed.")
+			return
+		}
+	}
 	x.route = found.Value
 	if x.route.RedirectSlash && x.path+"/" == x.route.Path {
 		x.redirect(http.StatusPermanentRedirect, withQuery(x.route.Path, head.Query))

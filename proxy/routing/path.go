@@ -126,6 +126,20 @@ func removeDotSegments(path string) string {
 	return string(out)
 }
 
+// MergeSlashes is the path with one slash for each run of them, as many servers read it.
+func MergeSlashes(path string) string {
+	if !strings.Contains(path, "//") {
+		return path
+	}
+	merged := make([]byte, 0, len(path))
+	for i := range len(path) {
+		if path[i] != '/' || i == 0 || path[i-1] != '/' {
+			merged = append(merged, path[i])
+		}
+	}
+	return string(merged)
+}
+
 func unreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '-' || c == '.' || c == '_' || c == '~'
