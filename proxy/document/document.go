@@ -138,7 +138,7 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		case token.SequenceStartType, token.MappingStartType:
 			flow++
 		case token.SequenceEndType, token.MappingEndType:
-			flow--
+			flow = max(flow-1, 0) // a bracket too many is the parser's to tell
 		case token.SequenceEntryType, token.MappingKeyType:
 			if flow == 0 && t.Position != nil && t.Position.Column > 4*maxDepth {
 				return t

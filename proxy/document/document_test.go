@@ -221,11 +221,12 @@ func TestAFileThatAliasesBlowUpIsRefused(t *testing.T) {
 func TestAFileTooDeepOrTooFullIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ content, want string }{
-		"lists":        {"list: " + strings.Repeat("[", 200_000), "f.yaml:1:71: values stand in each other more than 64 deep"},
-		"keys":         {"list: " + strings.Repeat("[{a: ", 50_000), "f.yaml:1:167: values stand in each other more than 64 deep"},
-		"lists, block": {"list:\n  " + strings.Repeat("- ", 50_000) + "a", "f.yaml:2:257: values stand in each other more than 64 deep"},
-		"many keys":    {strings.Repeat("text: a\n", 33_334), "f.yaml:20001:5: a mapping has more than 20000 keys"},
-		"many items":   {"list:\n" + strings.Repeat("- a\n", 500_000), "f.yaml:500001:1: the file holds more than 1000000 words and signs"},
+		"lists":         {"list: " + strings.Repeat("[", 200_000), "f.yaml:1:71: values stand in each other more than 64 deep"},
+		"behind an end": {"list: ]" + strings.Repeat("[", 100), "f.yaml:1:72: values stand in each other more than 64 deep"},
+		"keys":          {"list: " + strings.Repeat("[{a: ", 50_000), "f.yaml:1:167: values stand in each other more than 64 deep"},
+		"lists, block":  {"list:\n  " + strings.Repeat("- ", 50_000) + "a", "f.yaml:2:257: values stand in each other more than 64 deep"},
+		"many keys":     {strings.Repeat("text: a\n", 33_334), "f.yaml:20001:5: a mapping has more than 20000 keys"},
+		"many items":    {"list:\n" + strings.Repeat("- a\n", 500_000), "f.yaml:500001:1: the file holds more than 1000000 words and signs"},
 	} {
 		var got settings
 		if err := document.Decode("f.yaml", []byte(c.content), lookup, &got).Err(); err == nil || err.Error() != c.want {
