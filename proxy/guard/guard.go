@@ -37,6 +37,7 @@ func asserts(name []byte, trustedPeer, underscores bool) bool {
 	if underscore := bytes.IndexByte(name, '_') >= 0; underscore && !underscores {
 		return true
 	} else if underscore { // what is let through still does not pass for what is not
+		trustedPeer = false // it writes the names themselves; this one it only handed on
 		name = bytes.ReplaceAll(name, []byte("_"), []byte("-"))
 		switch known := message.Known(name); known {
 		case message.Other:

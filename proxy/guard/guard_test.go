@@ -54,6 +54,11 @@ func TestFieldsThatAssertIdentityAreDropped(t *testing.T) {
 			t.Errorf("%s of a trusted peer passes", name)
 		}
 	}
+	for _, name := range []string{"X_Forwarded_For", "x-real_ip", "X_Forwarded_User", "CF_Connecting_IP"} {
+		if !guard.FieldDropped(field(name), true, true) {
+			t.Errorf("%s, which a trusted peer handed on, passes where underscores may", name)
+		}
+	}
 	for _, name := range []string{"Accept", "Cookie", "Content-Type", "X-Requested-With", "Transfer-Encoding", "Priority", "X-Csrftoken", "From"} {
 		if guard.FieldDropped(field(name), false, false) {
 			t.Errorf("%s is dropped", name)
