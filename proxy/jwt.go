@@ -75,7 +75,7 @@ func (b *bearer) token(head *message.Head) string {
 		token, _ := guard.BearerToken(head)
 		return token
 	}
-	return string(b.source.Value(head))
+	return string(b.source.Only(head))
 }
 
 // challenge is the WWW-Authenticate field (RFC 6750 section 3).

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,6 +50,27 @@ func (s *Source) Value(head *message.Head) []byte {
 	default:
 		return head.Lookup(s.name)
 	}
+}
+
+// Only is the value of the source where it stands once; nil otherwise, since somebody else may read another one.
+func (s *Source) Only(head *message.Head) []byte {
+	count := 0
+	for _, field := range head.All() {
+		switch {
+		case !s.cookie && field.Is(s.name):
+			count++
+		case s.cookie && field.ID == message.Cookie:
+			for pair := range bytes.SplitSeq(field.Value, []byte(";")) {
+				if name, _, _ := bytes.Cut(pair, []byte("=")); string(bytes.TrimSpace(name)) == s.name {
+					count++
+				}
+			}
+		}
+	}
+	if count != 1 {
+		return nil
+	}
+	return s.Value(head)
 }
 
 // IsToken tells whether text is a token (RFC 9110 section 5.6.2).

@@ -52,3 +52,30 @@ func TestAssertedNamesAreHeldInEverySpelling(t *testing.T) {
 		t.Error("none holds one")
 	}
 }
+
+func TestATokenThatStandsTwiceIsNone(t *testing.T) {
+	t.Parallel()
+	for text, c := range map[string]struct {
+		fields [][2]string
+		want   string
+	}{
+		"header:X-Token":     {[][2]string{{"x-token", "a"}}, "a"},
+		"header:X-token":     {[][2]string{{"X-Token", "a"}, {"x-token", "b"}}, ""},
+		"cookie:t":           {[][2]string{{"Cookie", "u=1; t=a"}, {"Cookie", "T=b"}}, "a"},
+		"cookie:twice":       {[][2]string{{"Cookie", "twice=a; twice=b"}}, ""},
+		"cookie:in_two":      {[][2]string{{"Cookie", "in_two=a"}, {"Cookie", "in_two=b"}}, ""},
+		"header:X-Not-There": {nil, ""},
+	} {
+		source, err := guard.ParseSource(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var head message.Head
+		for _, field := range c.fields {
+			head.AddNamed(field[0], field[1])
+		}
+		if got := string(source.Only(&head)); got != c.want {
+			t.Errorf("%s: %q, want %q", text, got, c.want)
+		}
+	}
+}
