@@ -169,9 +169,10 @@ func TestADeployThatFailsChangesNothing(t *testing.T) {
 		says   string
 	}{
 		"nobody listens":     {"deploy", within(300*time.Millisecond, "", refusing(t)), "3 probes in a row within 300ms"},
-		"ill":                {"deploy", within(300*time.Millisecond, "", ill), "answers 503"},
-		"one of two is ill":  {"deploy", within(300*time.Millisecond, "", old, ill), "answers 503"},
-		"never three":        {"deploy", within(time.Second, "", unsteady), "answers 500"},
+		"ill":                {"deploy", within(2*time.Second, "", ill), "answers 503"},
+		"one of two is ill":  {"deploy", within(2*time.Second, "", old, ill), "answers 503"},
+		"all are ill":        {"deploy", within(2*time.Second, "", refusing(t), ill), "; "},
+		"never three":        {"deploy", within(2*time.Second, "", unsteady), "answers 500"},
 		"smoke":              {"deploy", within(time.Minute, "/broken", broken), "the smoke path failed: http://" + broken + "/broken answers 500"},
 		"no target":          {"deploy", within(time.Minute, "", "app"), "is not a target"},
 		"twice":              {"deploy", within(time.Minute, "", old, old), "named twice"},

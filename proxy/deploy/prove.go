@@ -42,7 +42,7 @@ func (p Proof) Prove(ctx context.Context, tell func(target string, passed int)) 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errors.Join(failures...)
+	return inOneLine(failures)
 }
 
 // check asks one target until it has passed often enough, or the time is over.
@@ -87,4 +87,19 @@ func (p Proof) SmokeTest(ctx context.Context, tell func(target, path string)) er
 		}
 	}
 	return nil
+}
+
+// inOneLine is what all these errors say, for an operator's one line; nil when none is one.
+func inOneLine(failures []error) error {
+	var told error
+	for _, failure := range failures {
+		switch {
+		case failure == nil:
+		case told == nil:
+			told = failure
+		default:
+			told = fmt.Errorf("%w; %w", told, failure)
+		}
+	}
+	return told
 }
