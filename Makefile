@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format h2spec bench-edge images up down smoke
+.PHONY: help run build test check format h2spec bench-edge images up down smoke e2e-containers
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PROGRAMS := portico proxy app worker
@@ -17,7 +17,7 @@ H2SPEC        := bin/tools/h2spec@v2.2.1+incompatible
 SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh\b' -r .ci docker)
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## The whole platform in one process: https://localhost:8443 (needs only Go)
 	go run ./cmd/portico up
@@ -56,6 +56,9 @@ up: ## Build and start everything in containers: https://localhost
 
 down: ## Stop the containers; their data stays (docker compose down --volumes forgets it)
 	docker compose down
+
+e2e-containers: ## Images, production deploys under load, backups, several hosts: tests that need a Docker engine
+	go test -tags containers -count=1 -timeout 40m ./e2e/containers $(ARGS)
 
 smoke: ## Build, start and try the containers on ports of their own, then remove them and their data
 	docker/smoke.sh
