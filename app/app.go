@@ -145,6 +145,7 @@ func (a *App) chain(router http.Handler, around Surroundings) http.Handler {
 	handler = a.limitBody(handler)
 	handler = normalSlash(handler)
 	handler = a.checkHost(handler)
+	handler = around.Checks.Public("/api/health/", handler)
 	handler = lang.WithLang(handler)
 	handler = httpx.WithClient(a.config.TrustedProxies, handler)
 	handler = httpx.Recover(a.log, handler)

@@ -107,11 +107,7 @@ func (c *Checks) Register(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		report := c.Look(r.Context())
-		status := http.StatusOK
-		if report.Status == Failed || report.Status == Draining {
-			status = http.StatusServiceUnavailable
-		}
-		writeJSON(w, status, report)
+		writeJSON(w, report.Status.code(), report)
 	})
 }
 
