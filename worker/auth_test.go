@@ -12,7 +12,7 @@ import (
 // paths are some of every sort that the dashboard has.
 func paths() []string {
 	return []string{
-		"/", "/workers", "/worker/x", "/tasks", "/task/1", "/nothing", "/events", "/healthcheck", "/assets/dashboard.css", "/assets/live.js",
+		"/", "/workers", "/worker/x", "/tasks", "/task/1", "/nothing", "/events", "/assets/dashboard.css", "/assets/live.js",
 		"/api/workers", "/api/tasks", "/api/task/types", "/api/task/info/1", "/api/task/result/1", "/api/queues/length", "/api/nothing",
 	}
 }
@@ -46,9 +46,18 @@ func TestEveryPathOfTheDashboardWantsAUser(t *testing.T) {
 	for _, credentials := range []func(*http.Request){
 		func(r *http.Request) { r.SetBasicAuth(user, password) }, func(r *http.Request) { r.SetBasicAuth("other", "x") },
 	} {
-		if a := r.request(t, http.MethodGet, "/healthcheck", "", credentials); a.status != http.StatusOK || a.body != "OK" {
-			t.Errorf("a user is answered %d %s, want 200 OK", a.status, a.body)
+		if a := r.request(t, http.MethodGet, "/api/workers", "", credentials); a.status != http.StatusOK {
+			t.Errorf("a user is answered %d %s, want 200", a.status, a.body)
 		}
+	}
+}
+
+func TestHealthcheckWantsNoUser(t *testing.T) {
+	t.Parallel()
+	r := newPlatform(t, dbtest.SQLite(t)).start(t, nil, nobody)
+	a := r.request(t, http.MethodGet, "/healthcheck", "", func(r *http.Request) { r.Header.Del("Authorization") })
+	if a.status != http.StatusOK || a.body != "OK" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a probe is answered %d %s %v, want 200 OK", a.status, a.body, a.header)
 	}
 }
 

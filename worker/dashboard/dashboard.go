@@ -69,12 +69,13 @@ func New(config Config) (*Dashboard, error) {
 // Run watches for changes on behalf of open pages until ctx ends, and then ends their event streams.
 func (d *Dashboard) Run(ctx context.Context) { d.live.run(ctx) }
 
-// Handler answers everything; all paths under Prefix need a user.
+// Handler answers everything; all paths under Prefix need a user, but for /healthcheck, as in Flower: probes have none.
 func (d *Dashboard) Handler() http.Handler {
 	protected := http.NewServeMux()
 	d.routes(protected)
 	mux := http.NewServeMux()
 	mux.Handle(Prefix+"/", secure(d.authenticate(d.withLang(d.routed(protected)))))
+	mux.Handle("GET "+Prefix+"/healthcheck", secure(http.HandlerFunc(healthcheck)))
 	mux.HandleFunc("GET "+Prefix, func(w http.ResponseWriter, r *http.Request) {
 		target := Prefix + "/"
 		if r.URL.RawQuery != "" {
@@ -85,7 +86,12 @@ func (d *Dashboard) Handler() http.Handler {
 	return mux
 }
 
-// routes lists every path.
+func healthcheck(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("OK"))
+}
+
+// routes lists every path that needs a user.
 func (d *Dashboard) routes(mux *http.ServeMux) {
 	page := func(pattern string, handler func(http.ResponseWriter, *http.Request) error) {
 		mux.HandleFunc("GET "+Prefix+pattern, d.answerPage(handler))
@@ -115,10 +121,6 @@ func (d *Dashboard) routes(mux *http.ServeMux) {
 	write("/api/task/async-apply/{name}", d.asyncApply)
 	write("/api/task/send-task/{name}", d.asyncApply)
 	write("/api/task/revoke/{id}", d.revokeTask)
-	mux.HandleFunc("GET "+Prefix+"/healthcheck", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("OK"))
-	})
 }
 
 // routed refuses what mux has no handler for, and null characters, which no database takes.
