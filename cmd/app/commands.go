@@ -14,7 +14,6 @@ import (
 	"github.com/portico-web/portico/internal/health"
 	"github.com/portico-web/portico/internal/logging"
 	"github.com/portico-web/portico/internal/telemetry"
-	"github.com/portico-web/portico/migrations"
 )
 
 type serveCommand struct{}
@@ -29,29 +28,6 @@ func (serveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return app.Run(ctx, cfg, version, log)
-}
-
-type migrateCommand struct{}
-
-func (migrateCommand) Run(ctx context.Context) error {
-	settings, err := app.LoadDatabaseSettings(os.Environ())
-	if err != nil {
-		return err
-	}
-	db, err := app.OpenDatabase(ctx, app.Config{Database: settings})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	applied, err := db.Migrate(ctx, migrations.FS, logging.Discard())
-	if err != nil {
-		return err
-	}
-	for _, name := range applied {
-		fmt.Println("applied", name)
-	}
-	fmt.Println("the database is up to date")
-	return nil
 }
 
 type createAdminCommand struct {

@@ -24,6 +24,7 @@ const description = `The application of Portico. It reads its settings from the 
 Examples:
   export DATABASE_URL=postgres://portico:secret@db:5432/portico SECRET_KEY_FILE=/run/secrets/secret_key
   app migrate && app serve
+  app migrate --plan
   echo "$PASSWORD" | app createadmin ops@example.com
   app openapi > openapi.json`
 

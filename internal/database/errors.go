@@ -29,3 +29,9 @@ func IsForeignKeyViolation(err error) bool {
 	}
 	return false
 }
+
+// isLockTimeout tells whether a statement gave up waiting for a lock that others hold.
+func isLockTimeout(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "55P03"
+}
