@@ -1,62 +1,205 @@
 #!/usr/bin/env bash
-# Runs on the production host, in the folder that holds .env, settings.env, secrets/ and releases/ (docs/deploy.md).
-#
-#   deploy.sh deploy TAG   switch to the version TAG, whose files lie in releases/TAG; a version that does not come up
-#                          healthy, or does not answer through the edge, is switched back at once (exit status 1)
-#   deploy.sh rollback     switch to the version before; migrations are not undone and not run
-#   deploy.sh status       which version runs, which was before, and the containers
-#
-# Settings in .env: SITE_HOST, IMAGE_PREFIX, COMPOSE_PROFILES, SMOKE_PATH (default /), HEALTH_TIMEOUT in seconds (default 180).
+# Runs releases on the production host. It lies in the folder that holds .env, settings.env, secrets/, releases/ and state/, or
+# in one of the releases; docs/deploy.md tells about them.
 set -euo pipefail
 
-root=${PORTICO_DIR:-$(cd "$(dirname "$(realpath "$0")")" && pwd)}
-cd "$root"
-programs=(app worker proxy)
-keep=5 # versions whose files and images stay on the host
+usage() {
+	cat <<'END'
+usage: deploy.sh COMMAND
 
-say() { echo "deploy: $*" >&2; }
+  deploy RELEASE [--allow-destructive]
+                 switch to the release whose files lie in releases/RELEASE. It comes up beside the one that serves; nothing is
+                 switched before it is healthy and answers SMOKE_PATH, and what then fails is switched back (exit status 1).
+                 Migrations that the release before could not work with are refused without --allow-destructive.
+  rollback       switch to the release before, in the same way; migrations are neither run nor undone
+  start          bring up what ran last, after a boot; systemd runs it
+  status [--json]  which release serves, which was before, and the containers
+  logs [NAME]    follow the log of app, worker, proxy, postgres or valkey; of all without a name
+  proxy ARGS…    a command of the edge: proxy status, proxy canary app --percent 5, proxy maintenance app on
+  prune          delete files and images of releases beyond the newest five; each deploy does so at its end
+
+examples:
+  deploy.sh deploy 4f2c1d9
+  deploy.sh logs app
+  deploy.sh proxy pause app --for 1m
+
+Settings, in .env: SITE_HOST, COMPOSE_PROFILES, SMOKE_PATH (default /api/health/), HEALTH_TIMEOUT in seconds (default 180),
+DRAIN (default 30s).
+END
+}
+
+here=$(cd "$(dirname "$(realpath "$0")")" && pwd)
+root=${PORTICO_DIR:-${here%/releases/*}}
+cd "$root"
+keep=5 # releases whose files and images stay on the host
+
+say() { printf 'deploy: %s\n' "$*" >&2; }
 die() {
 	say "$*"
 	exit 1
 }
 
-# setting NAME DEFAULT: a variable of .env, without running the file as a script.
-setting() {
+# ---- what is known: settings, releases, which colour is what
+
+# variable FILE NAME DEFAULT: a variable of an env file, without running the file as a script.
+variable() {
 	local line value
-	line=$(grep -E "^$1=" .env | tail -n 1 || true)
+	line=$(grep --extended-regexp "^$2=" "$1" | tail -n 1 || true)
 	value=${line#*=}
 	value=${value#[\"\']}
 	value=${value%[\"\']}
-	echo "${value:-$2}"
+	echo "${value:-$3}"
+}
+setting() { variable .env "$1" "$2"; }
+image_of() { variable "releases/$1/images.env" "$2" ''; } # RELEASE NAME_IMAGE
+
+# state/app and state/proxy name the colour that serves, state/blue and state/green the release that each colour has last run,
+# state/deploying what a run that has not ended yet is about.
+state() { cat "state/$1" 2>/dev/null || true; }
+remember() { # NAME VALUE
+	printf '%s\n' "$2" >"state/$1.new" && sync "state/$1.new" && mv "state/$1.new" "state/$1"
 }
 
-compose() { # TAG ARGUMENTS…
-	local tag=$1
+other() { if [ "$1" = blue ]; then echo green; else echo blue; fi; }
+serving() { state "$(state app)"; } # the release
+app_port() { if [ "$1" = blue ]; then echo 8001; else echo 8002; fi; }
+worker_port() { if [ "$1" = blue ]; then echo 5555; else echo 5556; fi; }
+
+data_services() {
+	case ,$(setting COMPOSE_PROFILES ''), in *,database,*) echo postgres ;; esac
+	case ,$(setting COMPOSE_PROFILES ''), in *,cache,*) echo valkey ;; esac
+}
+
+actor() { printf '%s' "${SUDO_USER:-$(id -un)}${DEPLOY_RUN:+ $DEPLOY_RUN}" | tr --delete '"\\[:cntrl:]'; }
+
+record() { # ACTION RELEASE RESULT: a JSON line for each event
+	local images=''
+	[ ! -f "releases/$2/images.env" ] || images=$(sed --quiet 's/^\([A-Z]*\)_IMAGE=\([^"\\]*\)$/"\L\1\E":"\2"/p' "releases/$2/images.env" | paste --serial --delimiters ,)
+	printf '{"time":"%s","actor":"%s","action":"%s","release":"%s","images":{%s},"result":"%s","seconds":%d}\n' \
+		"$(date --utc +%FT%TZ)" "$(actor)" "$1" "$2" "$images" "$3" "$SECONDS" >>deployments.jsonl
+}
+
+# ---- containers
+
+compose() { # RELEASE ARGUMENTS…
+	local release=$1
 	shift
-	TAG=$tag PROXY_CONFIG=./releases/$tag/proxy.yaml docker compose --ansi never --project-directory "$root" --env-file .env \
-		--file "releases/$tag/docker-compose.prod.yml" "$@"
+	docker compose --ansi never --progress quiet --project-directory "$root" --env-file .env --env-file "releases/$release/images.env" \
+		--file "releases/$release/docker-compose.prod.yml" "$@"
 }
 
-version_at() { # current|previous: the tag that the link names, or nothing
-	if [ -L "$1" ]; then basename "$(readlink "$1")"; fi
+# healthy RELEASE SERVICE…: brings services up and waits for them, and for nothing else.
+healthy() {
+	local release=$1
+	shift
+	compose "$release" up --detach --no-deps --wait --wait-timeout "$(setting HEALTH_TIMEOUT 180)" "$@" || {
+		say "$* did not become healthy; the last words:"
+		compose "$release" logs --no-color --tail 30 "$@" >&2 || true
+		return 1
+	}
 }
 
-point() { # LINK TAG
-	ln --symbolic --no-dereference --force "releases/$2" "$1.new"
-	mv --no-target-directory "$1.new" "$1"
+# data RELEASE: the database and the cache, if they run here. One that runs is left alone, even when the release has another
+# image for it: to replace it takes the site off the air, and is an operator's decision.
+data() {
+	local services
+	mapfile -t services < <(data_services)
+	[ ${#services[@]} -eq 0 ] || compose "$1" up --detach --no-deps --no-recreate --wait --wait-timeout 120 "${services[@]}"
 }
 
-record() { # ACTION TAG RESULT: one JSON line an event
-	printf '{"time":"%s","actor":"%s","action":"%s","tag":"%s","result":"%s"}\n' \
-		"$(date --utc +%FT%TZ)" "$(id -un)${DEPLOY_RUN:+ $DEPLOY_RUN}" "$1" "$2" "$3" >>deployments.jsonl
+running() { [ -n "$(docker ps --quiet --filter label=com.docker.compose.project=portico --filter "label=com.docker.compose.service=$1")" ]; }
+container() { docker ps --all --quiet --filter label=com.docker.compose.project=portico --filter "label=com.docker.compose.service=$1"; }
+
+# stop SERVICE…: SIGTERM, and time for what is under way; the containers stay, for a rollback.
+stop() {
+	local service
+	for service in "$@"; do
+		if running "$service"; then docker stop --time 60 "$(container "$service")" >/dev/null; fi
+	done
 }
+
+remove() { # SERVICE…
+	local service id
+	stop "$@"
+	for service in "$@"; do
+		id=$(container "$service")
+		[ -z "$id" ] || docker rm --force "$id" >/dev/null
+	done
+}
+
+# ---- the edge
+
+proxy() { docker exec "$(container "proxy-$(state proxy)")" /proxy "$@"; }
+
+# direct RELEASE UPSTREAM TARGET [OPTIONS]: lets the edge send an upstream's requests to a target that proves itself.
+direct() {
+	local upstream=$2 target=$3 by
+	by="release $1, $(actor)"
+	shift 3
+	proxy deploy "$upstream" --target "$target" --drain "$(setting DRAIN 30s)" --by "$by" "$@" |
+		sed 's/^/deploy:   /' >&2
+}
+
+lay_down() { # RELEASE COLOUR: the edge's configuration, where the container of that colour looks
+	cp "releases/$1/proxy.yaml" "edge/$2/proxy.yaml.new" && mv "edge/$2/proxy.yaml.new" "edge/$2/proxy.yaml"
+}
+
+# start_edge RELEASE: when no edge runs, as on the first deploy and after a boot.
+start_edge() {
+	local colour
+	colour=$(state proxy)
+	colour=${colour:-blue}
+	running "proxy-$colour" || { lay_down "$1" "$colour" && remember proxy "$colour" && healthy "$1" "proxy-$colour"; }
+}
+
+# renew_edge RELEASE: gives the edge the configuration of a release, and its program when that is another.
+renew_edge() {
+	local release=$1 colour kept
+	colour=$(state proxy)
+	if [ "$(compose "$release" config --hash "proxy-$colour" | cut --delimiter ' ' --fields 2)" != \
+		"$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container "proxy-$colour")")" ]; then
+		upgrade_edge "$release" "$colour"
+	elif ! cmp --quiet "releases/$release/proxy.yaml" "edge/$colour/proxy.yaml"; then
+		kept=$(cat "edge/$colour/proxy.yaml")
+		if ! { lay_down "$release" "$colour" && proxy reload >&2; }; then
+			printf '%s\n' "$kept" >"edge/$colour/proxy.yaml"
+			return 1
+		fi
+	fi
+}
+
+# upgrade_edge RELEASE COLOUR: the container of the other colour takes over the open sockets, so that nothing is refused; the one
+# of COLOUR ends what it has begun, then itself.
+upgrade_edge() {
+	local release=$1 old=$2 new before now deadline=$((SECONDS + 90))
+	new=$(other "$old")
+	say "the edge changes: proxy-$new takes over from proxy-$old"
+	remove "proxy-$new" # what it may still have under way is from two versions ago
+	before=$(started "proxy-$old")
+	lay_down "$release" "$new" && compose "$release" up --detach --no-deps "proxy-$new" || return 1
+	while [ $SECONDS -lt $deadline ] && running "proxy-$new"; do
+		now=$(started "proxy-$new")
+		if { [ -n "$now" ] && [ "$now" != "$before" ]; } || ! running "proxy-$old"; then
+			remember proxy "$new"
+			return
+		fi
+		sleep 0.2
+	done
+	say "proxy-$new did not take over; its last words:"
+	docker logs --tail 20 "$(container "proxy-$new")" >&2 || true
+	remove "proxy-$new"
+	return 1
+}
+
+# started SERVICE: when the process began that serves now, as both containers' shared socket tells.
+started() { docker exec "$(container "$1")" /proxy status --json 2>/dev/null | grep --only-matching --max-count 1 '"started": *"[^"]*"' || true; }
 
 # answers: does the site answer through the edge, with a certificate that holds? No answer at all is waited for up to 90 s,
 # because a first certificate takes that long; a refusal (4xx, 5xx) for 10 s, because people get it too.
 answers() {
 	local host url status refusals=0 deadline=$((SECONDS + 90)) tls=()
 	host=$(setting SITE_HOST '')
-	url=https://$host$(setting SMOKE_PATH /)
+	url=https://$host$(setting SMOKE_PATH /api/health/)
 	[ "$(setting TLS_ISSUER acme)" = acme ] || tls=(--insecure) # a local authority is for trials
 	while [ $SECONDS -lt $deadline ]; do
 		status=$(curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}' "${tls[@]}" \
@@ -73,101 +216,199 @@ answers() {
 	return 1
 }
 
-# start TAG [OPTIONS]: brings the programs of a version up, one after the other, so that an app that is not healthy touches
-# neither worker nor proxy, and the proxy answers nothing for as short as can be; then the site has to answer.
-start() {
-	local tag=$1 program options
-	shift
-	options=("$@")
-	for program in "${programs[@]}"; do
-		compose "$tag" up --detach --wait --wait-timeout "$(setting HEALTH_TIMEOUT 180)" "${options[@]}" "$program" || return 1
-		options=(--no-deps)
-	done
-	answers
+# ---- releases
+
+# serve RELEASE COLOUR: makes everything be as that release in that colour has it. What is so already stays untouched, so that
+# it is also the way back from wherever another run has come.
+serve() {
+	local release=$1 colour=$2
+	healthy "$release" "app-$colour" || return 1
+	start_edge "$release" || return 1
+	direct "$release" app "127.0.0.1:$(app_port "$colour")" --smoke "$(setting SMOKE_PATH /api/health/)" || return 1
+	healthy "$release" "worker-$colour" || return 1
+	direct "$release" flower "127.0.0.1:$(worker_port "$colour")" || return 1
+	renew_edge "$release" || return 1
+	answers || return 1
+	stop "worker-$(other "$colour")"
 }
 
-switch_back() { # FAILED TAG
-	say "$1 failed; its last words:"
-	compose "$1" logs --no-color --tail 30 migrate app worker >&2 || true
-	compose "$1" logs --no-color --tail 5 proxy >&2 || true
-	[ -n "$2" ] || die "$1 failed, and there is no version before it to go back to"
-	say "switching back to $2"
-	if start "$2" --no-deps; then
-		record switch-back "$2" ok
-		die "$1 failed; $2 runs again"
+settle() { # RELEASE COLOUR: it serves, and the other colour rests
+	remember "$2" "$1"
+	remember app "$2"
+	rm --force state/deploying
+	stop "app-$(other "$2")"
+}
+
+# attempt ACTION RELEASE COLOUR: serve, or what served before again.
+attempt() {
+	local action=$1 release=$2 colour=$3 before before_colour
+	before_colour=$(state app)
+	before=$(serving)
+	remember deploying "$release $colour"
+	if serve "$release" "$colour"; then
+		settle "$release" "$colour"
+		record "$action" "$release" ok
+		return
 	fi
-	record switch-back "$2" failed
-	die "$1 failed, and so did $2: look at 'deploy.sh status' and 'docker logs'"
+	record "$action" "$release" failed
+	if [ -z "$before" ]; then
+		remove "app-$colour" "worker-$colour"
+		rm --force state/deploying
+		die "$release failed, and there is no release before it to go back to"
+	fi
+	say "$release failed: back to $before"
+	if serve "$before" "$before_colour"; then
+		remove "app-$colour" "worker-$colour"
+		rm --force state/deploying
+		record switch-back "$before" ok
+		die "$release failed; $before serves"
+	fi
+	record switch-back "$before" failed
+	die "$release failed, and so did $before: look at 'deploy.sh status' and 'deploy.sh logs'"
 }
 
-prune() { # files and images of versions that neither run nor are among the newest
-	local current previous prefix tag program
-	current=$(version_at current) previous=$(version_at previous) prefix=$(setting IMAGE_PREFIX '')
-	find releases -mindepth 1 -maxdepth 1 -type d -printf '%T@ %f\n' | sort --numeric-sort --reverse |
-		tail --lines "+$((keep + 1))" | cut --delimiter ' ' --fields 2- | while read -r tag; do
-		if [ "$tag" != "$current" ] && [ "$tag" != "$previous" ]; then
-			for program in "${programs[@]}"; do docker image rm "$prefix/$program:$tag" >/dev/null 2>&1 || true; done
-			rm --recursive --force "releases/${tag:?}"
-		fi
+# recover ends what a run left that was killed: what served before it serves again.
+recover() {
+	local half
+	[ -f state/deploying ] || return 0
+	half=$(state deploying)
+	say "a run for ${half% *} was broken off: going back to $(serving)"
+	if [ -n "$(serving)" ]; then
+		data "$(serving)"
+		serve "$(serving)" "$(state app)" || die "$(serving) does not come back: look at 'deploy.sh logs'"
+		remove "app-${half#* }" "worker-${half#* }"
+	fi
+	rm --force state/deploying
+}
+
+check_release() { # RELEASE
+	local file name
+	[[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || die "'$1' is not the name of a release"
+	for file in docker-compose.prod.yml proxy.yaml images.env; do
+		[ -f "releases/$1/$file" ] || die "releases/$1/$file is missing: copy the files of that release first"
 	done
+	for name in PROXY_IMAGE APP_IMAGE WORKER_IMAGE; do
+		[[ $(image_of "$1" "$name") =~ @sha256:[0-9a-f]{64}$ ]] || die "releases/$1/images.env: $name must end with @sha256:… (a tag may change its meaning)"
+	done
+	compose "$1" config --quiet || die "the settings do not fit: nothing was changed"
 }
 
 deploy() {
-	local tag=$1 current
-	[[ $tag =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || die "'$tag' is not the tag of an image"
-	for file in docker-compose.prod.yml proxy.yaml; do
-		[ -f "releases/$tag/$file" ] || die "releases/$tag/$file is missing: copy the files of that version first"
-	done
-	current=$(version_at current)
-	say "from ${current:-nothing} to $tag"
-	compose "$tag" config --quiet || die "the settings do not fit: nothing was changed"
-	compose "$tag" pull --quiet --policy missing || die "cannot pull the images of $tag: nothing was changed"
-	if ! start "$tag"; then
-		record deploy "$tag" failed
-		switch_back "$tag" "$([ "$current" = "$tag" ] || echo "$current")"
+	local release=$1 migrate=() colour
+	[ "${2:-}" != --allow-destructive ] || migrate=(migrate)
+	check_release "$release"
+	recover
+	colour=$(other "$(state app)")
+	[ -n "$(state app)" ] || colour=blue
+	say "$(serving) → $release ($colour)"
+	record begin "$release" ok
+	compose "$release" --profile migrate pull --quiet --policy missing "app-$colour" "worker-$colour" "proxy-$colour" migrate ||
+		die "cannot pull the images of $release: nothing was changed"
+	compose "$release" run --rm --no-deps --no-TTY --volume "$root/releases/$release/proxy.yaml:/check/proxy.yaml:ro" "proxy-$colour" \
+		validate --config /check/proxy.yaml >&2 || die "releases/$release/proxy.yaml is not valid: nothing was changed"
+	data "$release" || die "the database or the cache does not come up: see 'deploy.sh logs'"
+	if ! compose "$release" run --rm --no-deps --no-TTY migrate "${migrate[@]}" >&2; then
+		record migrate "$release" failed
+		die "the migrations of $release were refused or failed: $(serving) goes on"
 	fi
-	if [ "$current" != "$tag" ]; then
-		[ -z "$current" ] || point previous "$current"
-		point current "$tag"
+	attempt deploy "$release" "$colour"
+	if [ "$here" != "$root" ]; then
+		cp "$here/deploy.sh" deploy.sh.new && mv deploy.sh.new deploy.sh
 	fi
-	record deploy "$tag" ok
 	prune
-	say "$tag runs"
+	say "$release serves, after $SECONDS s"
 }
 
 rollback() {
-	local current previous
-	current=$(version_at current) previous=$(version_at previous)
-	[ -n "$previous" ] || die "there is no version before ${current:-nothing} to go back to"
-	say "from $current back to $previous"
-	if ! start "$previous" --no-deps; then
-		record rollback "$previous" failed
-		switch_back "$previous" "$current"
-	fi
-	point current "$previous"
-	point previous "$current"
-	record rollback "$previous" ok
-	say "$previous runs"
+	local colour release
+	recover
+	colour=$(other "$(state app)")
+	release=$(state "$colour")
+	[ -n "$release" ] || die "there is no release before $(serving) to go back to"
+	check_release "$release"
+	say "$(serving) → $release ($colour), without migrations"
+	attempt rollback "$release" "$colour"
+	say "$release serves, after $SECONDS s"
+}
+
+start() {
+	local release colour services
+	release=$(serving) colour=$(state app)
+	[ -n "$release" ] || die "nothing was deployed yet: deploy.sh deploy RELEASE"
+	mapfile -t services < <(data_services)
+	# All at once, so that the site answers as soon as can be; then one after the other, until all is as it was.
+	compose "$release" up --detach --no-deps --no-recreate "${services[@]}" "app-$colour" "worker-$colour" "proxy-$(state proxy)"
+	recover
+	serve "$release" "$colour" || die "$release does not come up: look at 'deploy.sh logs'"
+	settle "$release" "$colour"
+	record start "$release" ok
+}
+
+prune() {
+	local release image kept
+	while read -r release; do
+		if [ "$release" != "$(state blue)" ] && [ "$release" != "$(state green)" ]; then
+			mv "releases/$release" "releases/.$release"
+			kept=$(cat releases/[!.]*/images.env)
+			sed --quiet 's/^[A-Z]*_IMAGE=//p' "releases/.$release/images.env" | while read -r image; do
+				grep --quiet --fixed-strings "=$image" <<<"$kept" || docker image rm "$image" >/dev/null 2>&1 || true
+			done
+			rm --recursive --force "releases/.${release:?}"
+		fi
+	done < <(find releases -mindepth 1 -maxdepth 1 -type d -name '[!.]*' -printf '%T@ %f\n' | sort --numeric-sort --reverse |
+		tail --lines "+$((keep + 1))" | cut --delimiter ' ' --fields 2-)
 }
 
 status() {
-	local current
-	current=$(version_at current)
-	echo "current:  ${current:-none}"
-	echo "previous: $(version_at previous)"
-	[ -z "$current" ] || compose "$current" ps --all
+	local colour
+	colour=$(state app)
+	if [ "${1:-}" = --json ]; then
+		printf '{"release":"%s","colour":"%s","previous":"%s","proxy":"%s","deploying":"%s"}\n' \
+			"$(serving)" "$colour" "$([ -z "$colour" ] || state "$(other "$colour")")" "$(state proxy)" "$(state deploying)"
+		return
+	fi
+	echo "serves:   $(serving) (${colour:-nothing was deployed yet})"
+	[ -n "$colour" ] || return 0
+	echo "before:   $(state "$(other "$colour")")"
+	[ ! -f state/deploying ] || echo "broken off or under way: $(state deploying)"
+	echo
+	docker ps --all --filter label=com.docker.compose.project=portico --format 'table {{.Label "com.docker.compose.service"}}\t{{.Status}}\t{{.Image}}'
+	echo
+	proxy status || true
+}
+
+logs() { # [NAME]
+	local services=()
+	[ -n "$(serving)" ] || die "nothing was deployed yet"
+	case ${1:-} in
+	app | worker) services=("$1-$(state app)") ;;
+	proxy) services=("proxy-$(state proxy)") ;;
+	'') ;;
+	*) services=("$1") ;;
+	esac
+	compose "$(serving)" logs --follow --tail 100 "${services[@]}"
 }
 
 one_at_a_time() {
 	exec 9>>deploy.lock
 	flock --nonblock 9 || die "another run is under way: $(cat deploy.lock)"
-	echo "$(id -un)${DEPLOY_RUN:+ $DEPLOY_RUN} since $(date --utc +%FT%TZ)" >deploy.lock
+	echo "$(actor) since $(date --utc +%FT%TZ)" >deploy.lock
 }
 
+case "${1:-} $#" in
+"--help 1" | "-h 1" | "help 1" | " 0") usage && exit ;;
+esac
 [ -f .env ] || die "$root/.env is missing: see docs/deploy.md"
+umask 022 # the edge's user reads its configuration; who may come in here at all, the folder says
+mkdir --parents state edge/blue edge/green releases # before the engine makes them, as root
 case "${1:-} $#" in
 "deploy 2") one_at_a_time && deploy "$2" ;;
+"deploy 3") [ "$3" = --allow-destructive ] || die "unknown option $3: see deploy.sh --help" && one_at_a_time && deploy "$2" "$3" ;;
 "rollback 1") one_at_a_time && rollback ;;
-"status 1") status ;;
-*) die "usage: deploy.sh deploy TAG | rollback | status" ;;
+"start 1") one_at_a_time && start ;;
+"prune 1") one_at_a_time && prune ;;
+"status 1" | "status 2") status "${2:-}" ;;
+"logs 1" | "logs 2") logs "${2:-}" ;;
+"proxy "*) shift && proxy "$@" ;;
+*) die "no such command: see deploy.sh --help" ;;
 esac

@@ -1,0 +1,250 @@
+//go:build containers
+
+package containers
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// prepareSite makes a host with a registry, settings for a test, and what the release images come from.
+func prepareSite(t *testing.T, name string) (*host, release) {
+	t.Helper()
+	buildImages(t)
+	h := startHost(t, name)
+	h.startRegistry()
+	h.write("settings.env", "LOGIN_LIMITS=false\nACCESS_TOKEN_LIFETIME=2h\nMAIL_FROM=portico@"+siteName+"\n")
+	h.shell(fmt.Sprintf(`cat >>/opt/portico/.env <<'END'
+TLS_ISSUER=local
+SMOKE_PATH=/board/
+HEALTH_TIMEOUT=60
+DRAIN=20s
+POSTGRES_IMAGE=%s
+VALKEY_IMAGE=%s
+END`, h.push("postgres:17-alpine"), h.push("valkey/valkey:8-alpine")))
+	folder := fixture(t)
+	// An application that speaks WebSocket, which no release changes.
+	echo := h.push(derive(t, "echo:1", image("app"), folder, "COPY app /app\nHEALTHCHECK NONE\nCMD [\"echo\"]"))
+	h.root("docker", "run", "--detach", "--name", "echo", "--restart", "unless-stopped", "--network", "host", echo)
+	return h, release{name: "v1", proxy: image("proxy"), app: image("app"), worker: image("worker"), config: quickLimits(t)}
+}
+
+// newLoad makes the load of a site that serves already.
+func newLoad(t *testing.T, h *host) *load {
+	t.Helper()
+	l := &load{address: "127.0.0.1:" + h.port("443"), roots: x509.NewCertPool(), flower: h.root("cat", "/opt/portico/secrets/flower_basic_auth")}
+	root := h.root("sh", "-c", "docker cp portico-proxy-$(cat /opt/portico/state/proxy)-1:/data/ca/root.pem - | tar --extract --to-stdout")
+	if !l.roots.AppendCertsFromPEM([]byte(root)) {
+		t.Fatalf("the local authority's root is no certificate: %s", root)
+	}
+	told := h.root("sh", "-c", "docker exec portico-app-$(cat /opt/portico/state/app)-1 /app createadmin ops@example.com")
+	fields := strings.Fields(told) // administrator ADDRESS, password PASSWORD
+	client := l.client(true, false)
+	defer client.CloseIdleConnections()
+	post := func(path string, body map[string]any, want int, into any) {
+		t.Helper()
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := http.Header{"Content-Type": {"application/json"}}
+		if l.token != "" {
+			header.Set("Authorization", "Bearer "+l.token)
+		}
+		content, err := do(t.Context(), client, http.MethodPost, path, header, strings.NewReader(string(text)), want)
+		if err == nil {
+			err = json.Unmarshal(content, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var session struct{ Access string }
+	post("/accounts/login/", map[string]any{"email": "ops@example.com", "password": fields[len(fields)-1]}, http.StatusOK, &session)
+	l.token = session.Access
+	var school, board struct{ ID int }
+	post("/api/v1/schools", map[string]any{"school_name": "North"}, http.StatusCreated, &school)
+	post("/api/v1/boards", map[string]any{"name": "News", "category": "all", "school_id": school.ID}, http.StatusCreated, &board)
+	l.board, l.token = board.ID, ""
+	post("/accounts/registration/", map[string]any{
+		"email": "mina@example.com", "password1": "long enough 77", "password2": "long enough 77", "nickname": "mina", "school_id": school.ID, "admission_year": 2024,
+	}, http.StatusCreated, &session)
+	l.token = session.Access
+	return l
+}
+
+// scenario is a line of the table that the test prints.
+type scenario struct {
+	what     string
+	seconds  float64
+	requests int64
+	failed   int
+}
+
+func TestReleasesComeAndGoUnderLoadWithoutALostRequest(t *testing.T) {
+	h, v1 := prepareSite(t, "deploys")
+	broken := fixture(t)
+	h.deploy(v1)
+	l := newLoad(t, h)
+	var table []scenario
+	before := int64(0)
+	l.start(t.Context())
+	t.Cleanup(func() { report(table, l) })
+	step := func(what string, run func()) {
+		t.Helper()
+		started := time.Now()
+		run()
+		time.Sleep(2 * time.Second) // of load on what is there now
+		requests, failures := l.sum()
+		table = append(table, scenario{what, time.Since(started).Seconds() - 2, requests - before, len(failures)})
+		before = requests
+		t.Logf("%s: %.1f s, %d requests, %d failed so far", what, time.Since(started).Seconds()-2, table[len(table)-1].requests, len(failures))
+	}
+	serves := func(release string) {
+		t.Helper()
+		if status := h.shell("/opt/portico/deploy.sh status --json"); !strings.Contains(status, `"release":"`+release+`"`) {
+			t.Errorf("%s should serve; status tells %s", release, status)
+		}
+	}
+
+	v2 := v1.with("v2", func(r *release) {
+		r.app = derive(t, "app:v2", v1.app, "", "LABEL release=v2")
+		r.worker = derive(t, "worker:v2", v1.worker, "", "LABEL release=v2")
+	})
+	step("deploy v2", func() { h.deploy(v2) })
+	serves("v2")
+	step("v3 ends at its start: refused", func() {
+		h.refuse(v2.with("v3", func(r *release) {
+			r.app = derive(t, "app:v3", v1.app, broken, "COPY app /app\nENV BROKEN=crashing")
+		}), "v3 failed; v2 serves")
+	})
+	step("v4 never becomes healthy: refused", func() {
+		h.shell("sed -i 's/^HEALTH_TIMEOUT=.*/HEALTH_TIMEOUT=15/' /opt/portico/.env")
+		h.refuse(v2.with("v4", func(r *release) {
+			r.app = derive(t, "app:v4", v1.app, broken, "COPY app /app\nENV BROKEN=deaf")
+		}), "v4 failed; v2 serves")
+		h.shell("sed -i 's/^HEALTH_TIMEOUT=.*/HEALTH_TIMEOUT=60/' /opt/portico/.env")
+	})
+	step("v5 fails its smoke test: refused", func() {
+		h.refuse(v2.with("v5", func(r *release) {
+			r.app = derive(t, "app:v5", v1.app, broken, "COPY app /app\nENV BROKEN=failing")
+		}), "v5 failed; v2 serves")
+	})
+	step("v6, whose worker ends at its start: switched back", func() {
+		h.refuse(v2.with("v6", func(r *release) {
+			r.worker = derive(t, "worker:v6", v1.worker, broken, "COPY worker /worker\nENV BROKEN=crashing")
+		}), "v6 failed; v2 serves")
+	})
+	step("v7, whose proxy.yaml has a mistake: refused", func() {
+		h.refuse(v2.with("v7", func(r *release) { r.config = strings.Replace(r.config, "upstreams:", "upstream:", 1) }), "nothing was changed")
+	})
+	serves("v2")
+	step("rollback to v1", func() {
+		if output, err := h.deploySh(t.Context(), "rollback"); err != nil {
+			t.Fatalf("rollback: %v\n%s", err, output)
+		}
+	})
+	serves("v1")
+	step("v8, whose migration takes a column away: refused", func() {
+		h.refuse(v1.with("v8", func(r *release) { r.app = withMigration(t, "shrink", "ALTER TABLE schools DROP COLUMN school_name;") }), "the migrations of v8 were refused")
+	})
+	step("deploy v9 with a migration", func() {
+		h.deploy(v1.with("v9", func(r *release) {
+			r.app = withMigration(t, "grow", "CREATE TABLE IF NOT EXISTS grown (id bigint PRIMARY KEY);")
+		}))
+	})
+	serves("v9")
+	step("rollback to v1, whose program does not know the migration", func() {
+		if output, err := h.deploySh(t.Context(), "rollback"); err != nil {
+			t.Fatalf("rollback: %v\n%s", err, output)
+		}
+	})
+	serves("v1")
+	v10 := v1.with("v10", func(r *release) { r.proxy = derive(t, "proxy:v10", v1.proxy, "", "LABEL release=v10") })
+	step("deploy v10: the proxy is upgraded", func() {
+		if output := h.deploy(v10); !strings.Contains(output, "takes over from") {
+			t.Errorf("the edge was not upgraded:\n%s", output)
+		}
+	})
+	step("deploy v11: another proxy.yaml", func() {
+		output := h.deploy(v10.with("v11", func(r *release) { r.config += "# another\n" }))
+		if strings.Contains(output, "takes over from") {
+			t.Errorf("the edge was upgraded for nothing:\n%s", output)
+		}
+	})
+	step("a run that is killed in the middle, then v12", func() {
+		v12 := v10.with("v12", func(r *release) { r.app = v2.app })
+		h.bring(v12)
+		h.breakOff(v12)
+		h.deploy(v12)
+	})
+	serves("v12")
+
+	requests, failures := l.stop()
+	if len(failures) > 0 {
+		t.Errorf("%d of %d requests failed", len(failures), requests)
+	}
+	if lost := l.lost(t); len(lost) > 0 {
+		t.Errorf("of %d posts that were acknowledged %d are lost: %v", len(l.posted), len(lost), lost)
+	}
+	if requests < 1000 || len(l.posted) < 100 {
+		t.Errorf("%d requests and %d posts are too few to tell", requests, len(l.posted))
+	}
+	h.checkAudit()
+}
+
+// breakOff starts a deploy and kills it as soon as its app is up.
+func (h *host) breakOff(r release) {
+	h.t.Helper()
+	h.shell("setsid /opt/portico/releases/" + r.name + "/deploy.sh deploy " + r.name + " >/tmp/broken-off.log 2>&1 & echo $! >/tmp/broken-off.pid")
+	h.await("a deploy to break off", func() bool {
+		_, err := h.asRoot(nil, "grep", "--quiet", "switched from", "/tmp/broken-off.log")
+		return err == nil
+	})
+	h.root("sh", "-c", "pkill --signal KILL --pgroup $(ps -o pgid= -p $(cat /tmp/broken-off.pid) | tr -d ' ')")
+}
+
+// checkAudit wants each run to have left lines of JSON that tell who did what.
+func (h *host) checkAudit() {
+	h.t.Helper()
+	for line := range strings.Lines(h.shell("cat /opt/portico/deployments.jsonl")) {
+		var event struct {
+			Time    time.Time
+			Actor   string
+			Action  string
+			Release string
+			Images  map[string]string
+			Result  string
+		}
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			h.t.Errorf("deployments.jsonl has the line %s: %v", line, err)
+			continue
+		}
+		if event.Actor != "deploy run 1" || event.Time.IsZero() || event.Action == "" || event.Result == "" || len(event.Images) != 3 {
+			h.t.Errorf("deployments.jsonl has the line %s", line)
+		}
+	}
+}
+
+// report prints what was done, what the load saw of it, and the first failures of each kind.
+func report(scenarios []scenario, l *load) {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\nseconds\trequests\tfailed (sum)\t  scenario\t")
+	for _, s := range scenarios {
+		fmt.Fprintf(table, "%.1f\t%d\t%d\t  %s\t\n", s.seconds, s.requests, s.failed, s.what)
+	}
+	_ = table.Flush()
+	fmt.Println("\n" + l.table())
+	for _, k := range l.kinds {
+		for _, failure := range k.failures[:min(5, len(k.failures))] {
+			fmt.Println(k.name + ": " + failure)
+		}
+	}
+}
