@@ -88,11 +88,17 @@ type scenario struct {
 	failed   int
 }
 
-func TestReleasesComeAndGoUnderLoadWithoutALostRequest(t *testing.T) {
+func TestProductionHost(t *testing.T) {
 	h, v1 := prepareSite(t, "deploys")
-	broken := fixture(t)
 	h.deploy(v1)
 	l := newLoad(t, h)
+	t.Run("releases come and go under load without a lost request", func(t *testing.T) { releasesComeAndGo(t, h.in(t), v1, l) })
+	t.Run("the load notices a container that is recreated", func(t *testing.T) { recreateIsNoticed(t, h.in(t), l) })
+	t.Run("after a power cut the site comes back with every write", func(t *testing.T) { comesBack(t, h.in(t), l) })
+}
+
+func releasesComeAndGo(t *testing.T, h *host, v1 release, l *load) {
+	broken := fixture(t)
 	var table []scenario
 	before := int64(0)
 	l.start(t.Context())
@@ -198,6 +204,52 @@ func TestReleasesComeAndGoUnderLoadWithoutALostRequest(t *testing.T) {
 		t.Errorf("%d requests and %d posts are too few to tell", requests, len(l.posted))
 	}
 	h.checkAudit()
+}
+
+// recreateIsNoticed shows that the load would have told of requests lost: the usual way of replacing a container loses some.
+func recreateIsNoticed(t *testing.T, h *host, l *load) {
+	l.start(t.Context())
+	h.shell(`cd /opt/portico && release=$(cat state/$(cat state/app)) && docker compose --project-directory . --env-file .env --env-file releases/$release/images.env \
+		--file releases/$release/docker-compose.prod.yml up --detach --no-deps --force-recreate --wait app-$(cat state/app)`)
+	requests, failures := l.stop()
+	fmt.Printf("control: docker compose up recreates the app: %d of %d requests failed\n", len(failures), requests)
+	if len(failures) == 0 {
+		t.Errorf("none of %d requests failed: the load notices nothing", requests)
+	}
+}
+
+// comesBack cuts the host's power under load and lets it boot as systemd would.
+func comesBack(t *testing.T, h *host, l *load) {
+	l.start(t.Context())
+	h.await("posts", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.posted) > 100
+	})
+	docker(t, "kill", h.name)
+	l.stop()
+	l.kinds = nil
+	started := time.Now()
+	h.restart()
+	l.address = "127.0.0.1:" + h.port("443")
+	unit := h.root("sed", "--quiet", "s/^ExecStart=//p", "/etc/systemd/system/portico.service")
+	up := make(chan error, 1)
+	go func() {
+		_, err := h.ssh(t.Context(), nil, unit)
+		up <- err
+	}()
+	client := l.client(false, true)
+	h.await("the site", func() bool {
+		_, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK)
+		return err == nil
+	})
+	fmt.Printf("boot: %.1f s from the start of the engine to the first answer\n", time.Since(started).Seconds())
+	if err := <-up; err != nil {
+		t.Errorf("%s: %v", unit, err)
+	}
+	if lost := l.lost(t); len(lost) > 0 {
+		t.Errorf("of %d posts that were acknowledged %d are lost: %v", len(l.posted), len(lost), lost)
+	}
 }
 
 // breakOff starts a deploy and kills it as soon as its app is up.

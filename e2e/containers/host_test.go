@@ -49,6 +49,13 @@ func startHost(t *testing.T, name string, options ...string) *host {
 	return h
 }
 
+// in is the host for a part of the test.
+func (h *host) in(t *testing.T) *host {
+	part := *h
+	part.t = t
+	return &part
+}
+
 // bootstrap runs docker/bootstrap.sh on the host, over standard input, as docs/deploy.md says.
 func (h *host) bootstrap(options ...string) {
 	h.t.Helper()
