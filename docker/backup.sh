@@ -178,6 +178,10 @@ backup() {
 		rm -f "$partial" "$partial.sha256"
 		die "FAILED: the database was not backed up; the newest backup is $(dumps | tail -n 1 | grep . || echo none)"
 	fi
+	if [ ! -s "$work/rows" ]; then
+		rm -f "$partial" "$partial.sha256"
+		die "FAILED: the database has no tables: is it the right one?"
+	fi
 	# The checksum first: a dump that has its name is complete.
 	mv "$partial.sha256" "$folder/$name.sha256" && mv "$partial" "$folder/$name"
 	size=$(wc -c <"$folder/$name" | tr -d ' ')

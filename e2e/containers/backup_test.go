@@ -340,6 +340,7 @@ func TestSettingsOfBackupsAreExplained(t *testing.T) {
 		"no folder":       {[]string{"--env", "BACKUP_FOLDER=/nowhere"}, []string{"backup"}, "there is no folder /nowhere"},
 		"no backup":       {nil, []string{"check"}, "there is no backup"},
 		"unknown":         {nil, []string{"backpu"}, "no such command"},
+		"nothing there":   {nil, []string{"backup"}, "FAILED: the database has no tables"},
 		"nobody there":    {[]string{"--env", "DATABASE_URL_FILE=", "--env", "DATABASE_URL=postgres://u:hidden@127.0.0.1:1/x"}, []string{"backup"}, "FAILED: the database was not backed up; the newest backup is none"},
 		"not by this TLS": {[]string{"--env", "DATABASE_URL_FILE=", "--env", "DATABASE_URL=postgres://portico:hidden@" + d.name + "/portico?sslmode=verify-full"}, []string{"backup"}, "server does not support SSL"},
 	} {
