@@ -255,7 +255,7 @@ func comesBack(t *testing.T, h *host, l *load) {
 // breakOff starts a deploy and kills it as soon as its app is up.
 func (h *host) breakOff(r release) {
 	h.t.Helper()
-	h.shell("setsid /opt/portico/releases/" + r.name + "/deploy.sh deploy " + r.name + " >/tmp/broken-off.log 2>&1 & echo $! >/tmp/broken-off.pid")
+	h.shell("DEPLOY_RUN='run 1' setsid /opt/portico/releases/" + r.name + "/deploy.sh deploy " + r.name + " >/tmp/broken-off.log 2>&1 & echo $! >/tmp/broken-off.pid")
 	h.await("a deploy to break off", func() bool {
 		_, err := h.asRoot(nil, "grep", "--quiet", "switched from", "/tmp/broken-off.log")
 		return err == nil
