@@ -1,18 +1,16 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/route53"
-	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 	"github.com/libdns/libdns"
 	"github.com/miekg/dns"
 )
@@ -20,12 +18,11 @@ import (
 // changeAttempts bounds how often a change is made anew because another edge changed the same name in between.
 const changeAttempts = 5
 
-// Route53Settings say how zones in Amazon Route 53 are reached. Credentials come as the SDK finds them: from the environment,
-// from a file, or from the machine's role.
+// Route53Settings say how zones in Amazon Route 53 are reached.
 type Route53Settings struct {
 	Region          string // "" is us-east-1: the service is the same everywhere outside of China and GovCloud
 	HostedZoneID    string // "" is the public zone of the name
-	CredentialsFile string // in the form of ~/.aws/credentials; "" is that file
+	CredentialsFile string // in the form of ~/.aws/credentials; "": as awsCredentials finds them
 	Endpoint        string // URL of another server of the API; "" is Amazon's
 }
 
@@ -35,7 +32,7 @@ type Route53 struct {
 	settings Route53Settings
 
 	mu     sync.Mutex
-	client *route53.Client
+	client *route53Client
 }
 
 // NewRoute53 makes a provider. Credentials are looked for at the first change.
@@ -63,7 +60,7 @@ func (p *Route53) change(ctx context.Context, zone string, records []libdns.Reco
 	if err != nil {
 		return nil, err
 	}
-	client, err := p.open(ctx)
+	client, err := p.open()
 	if err != nil {
 		return nil, err
 	}
@@ -81,47 +78,33 @@ func (p *Route53) change(ctx context.Context, zone string, records []libdns.Reco
 	return records, nil
 }
 
-func (p *Route53) open(ctx context.Context) (*route53.Client, error) {
+func (p *Route53) open() (*route53Client, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.client != nil {
 		return p.client, nil
 	}
-	var options []func(*config.LoadOptions) error
-	if p.settings.CredentialsFile != "" {
-		options = append(options, config.WithSharedCredentialsFiles([]string{p.settings.CredentialsFile}))
-	}
-	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	credentials, err := awsCredentials(p.settings.CredentialsFile, os.Getenv)
 	if err != nil {
 		return nil, fmt.Errorf("credentials for Route 53: %w", err)
 	}
-	if p.settings.Region != "" || loaded.Region == "" {
-		loaded.Region = p.settings.Region
-	}
-	if loaded.Region == "" {
-		loaded.Region = "us-east-1"
-	}
-	p.client = route53.NewFromConfig(loaded, func(o *route53.Options) {
-		if p.settings.Endpoint != "" {
-			o.BaseEndpoint = aws.String(p.settings.Endpoint)
-		}
-	})
+	p.client = newRoute53Client(cmp.Or(p.settings.Region, os.Getenv("AWS_REGION")), p.settings.Endpoint, credentials)
 	return p.client, nil
 }
 
 // zone finds the hosted zone's id.
-func (p *Route53) zone(ctx context.Context, client *route53.Client, zone string) (string, error) {
+func (p *Route53) zone(ctx context.Context, client *route53Client, zone string) (string, error) {
 	if p.settings.HostedZoneID != "" {
 		return p.settings.HostedZoneID, nil
 	}
 	name := dns.CanonicalName(zone)
-	listed, err := client.ListHostedZonesByName(ctx, &route53.ListHostedZonesByNameInput{DNSName: aws.String(name)})
+	listed, err := client.hostedZonesByName(ctx, name)
 	if err != nil {
-		return "", fmt.Errorf("route 53: the hosted zone of %s: %w", zone, err)
+		return "", fmt.Errorf("the hosted zone of %s: %w", zone, err)
 	}
-	for _, candidate := range listed.HostedZones { // sorted, beginning with the name
-		if aws.ToString(candidate.Name) == name && (candidate.Config == nil || !candidate.Config.PrivateZone) {
-			return strings.TrimPrefix(aws.ToString(candidate.Id), "/hostedzone/"), nil
+	for _, candidate := range listed { // sorted, beginning with the name
+		if candidate.Name == name && !candidate.Private {
+			return strings.TrimPrefix(candidate.ID, "/hostedzone/"), nil
 		}
 	}
 	return "", fmt.Errorf("route 53 shows no public hosted zone %s to these credentials: make it, or name it by hosted_zone_id", name)
@@ -129,19 +112,19 @@ func (p *Route53) zone(ctx context.Context, client *route53.Client, zone string)
 
 // changeSet edits the values of one name, which Route 53 keeps as a set. The set as it was read is deleted and the new one
 // created in one batch, so that nobody else's change is lost: one that came between makes the batch fail, and it is tried anew.
-func changeSet(ctx context.Context, client *route53.Client, zone string, record text, edit func([]string, string) []string) error {
+func changeSet(ctx context.Context, client *route53Client, zone string, record text, edit func([]string, string) []string) error {
 	for attempt := 1; ; attempt++ {
 		current, err := readSet(ctx, client, zone, record.name)
 		if err != nil {
 			return err
 		}
 		var values []string
-		var changes []types.Change
+		var changes []change
 		if current != nil {
-			for _, stored := range current.ResourceRecords {
-				values = append(values, aws.ToString(stored.Value))
+			for _, stored := range current.Records {
+				values = append(values, stored.Value)
 			}
-			changes = append(changes, types.Change{Action: types.ChangeActionDelete, ResourceRecordSet: current})
+			changes = append(changes, change{Action: "DELETE", Set: *current})
 		}
 		before := slices.Clone(values)
 		values = edit(values, quoted(record.value))
@@ -149,37 +132,33 @@ func changeSet(ctx context.Context, client *route53.Client, zone string, record 
 			return nil
 		}
 		if len(values) > 0 {
-			changes = append(changes, types.Change{Action: types.ChangeActionCreate, ResourceRecordSet: set(record, values)})
+			changes = append(changes, change{Action: "CREATE", Set: set(record, values)})
 		}
-		_, err = client.ChangeResourceRecordSets(ctx, &route53.ChangeResourceRecordSetsInput{
-			HostedZoneId: aws.String(zone), ChangeBatch: &types.ChangeBatch{Changes: changes},
-		})
-		if _, changed := errors.AsType[*types.InvalidChangeBatch](err); !changed || attempt == changeAttempts {
+		err = client.changeRecordSets(ctx, zone, changes)
+		if !errors.Is(err, errInvalidChangeBatch) || attempt == changeAttempts {
 			return err
 		}
 	}
 }
 
 // readSet is the set of TXT records of a name, or nil.
-func readSet(ctx context.Context, client *route53.Client, zone, name string) (*types.ResourceRecordSet, error) {
-	listed, err := client.ListResourceRecordSets(ctx, &route53.ListResourceRecordSetsInput{
-		HostedZoneId: aws.String(zone), StartRecordName: aws.String(name), StartRecordType: types.RRTypeTxt, MaxItems: aws.Int32(1),
-	})
+func readSet(ctx context.Context, client *route53Client, zone, name string) (*resourceRecordSet, error) {
+	listed, err := client.recordSets(ctx, zone, name, "TXT")
 	if err != nil {
 		return nil, err
 	}
-	for _, candidate := range listed.ResourceRecordSets {
-		if aws.ToString(candidate.Name) == name && candidate.Type == types.RRTypeTxt {
+	for _, candidate := range listed {
+		if candidate.Name == name && candidate.Type == "TXT" {
 			return &candidate, nil
 		}
 	}
 	return nil, nil //nolint:nilnil // there is none, which is no error
 }
 
-func set(record text, values []string) *types.ResourceRecordSet {
-	made := &types.ResourceRecordSet{Name: aws.String(record.name), Type: types.RRTypeTxt, TTL: aws.Int64(int64(record.ttl / time.Second))}
+func set(record text, values []string) resourceRecordSet {
+	made := resourceRecordSet{Name: record.name, Type: "TXT", TTL: int(record.ttl / time.Second)}
 	for _, value := range values {
-		made.ResourceRecords = append(made.ResourceRecords, types.ResourceRecord{Value: aws.String(value)})
+		made.Records = append(made.Records, resourceRecord{value})
 	}
 	return made
 }

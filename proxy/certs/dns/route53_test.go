@@ -19,6 +19,7 @@ type route53 struct {
 	mu      sync.Mutex
 	sets    map[string]recordSet
 	between func() // called once, before the first change
+	busy    int    // calls that are put off
 }
 
 type recordSet struct {
@@ -41,6 +42,14 @@ const zonePath = "/2013-04-01/hostedzone/Z123/rrset"
 func (f *route53) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") {
 		fail(w, http.StatusForbidden, "InvalidClientTokenId", "The security token included in the request is invalid.")
+		return
+	}
+	f.mu.Lock()
+	busy := f.busy > 0
+	f.busy--
+	f.mu.Unlock()
+	if busy {
+		fail(w, http.StatusBadRequest, "Throttling", "Rate exceeded")
 		return
 	}
 	switch path := strings.TrimSuffix(r.URL.Path, "/"); {
@@ -177,5 +186,16 @@ func TestWhatRoute53RefusesIsToldWithoutTheSecret(t *testing.T) {
 	}
 	if _, err := newRoute53(t, &route53{}, "AKIDEXAMPLE").AppendRecords(t.Context(), "other.example", challenge("x")); err == nil || !strings.Contains(err.Error(), "no public hosted zone other.example.") {
 		t.Errorf("another's zone: %v", err)
+	}
+}
+
+func TestRoute53IsAskedAgainWhenItIsBusy(t *testing.T) {
+	t.Parallel()
+	fake := &route53{busy: 2}
+	if _, err := newRoute53(t, fake, "AKIDEXAMPLE").AppendRecords(t.Context(), "zone.example.", challenge("x")); err != nil {
+		t.Error(err)
+	}
+	if got := fake.values("_acme-challenge.www.zone.example."); !slices.Equal(got, []string{`"x"`}) {
+		t.Errorf("%q", got)
 	}
 }
