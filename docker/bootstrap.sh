@@ -193,7 +193,34 @@ RestartSec=15s
 [Install]
 WantedBy=multi-user.target
 END
-	! systemd || { systemctl daemon-reload && systemctl enable --quiet portico.service; }
+	put /etc/systemd/system/portico-backup.service <<END
+[Unit]
+Description=Portico: backs the database up
+Requires=docker.service
+After=docker.service network-online.target
+ConditionPathExists=$folder/state/app
+
+[Service]
+Type=oneshot
+User=$user
+ExecStart=$folder/deploy.sh backup
+TimeoutStartSec=6h
+Nice=10
+IOSchedulingClass=idle
+END
+	put /etc/systemd/system/portico-backup.timer <<END
+[Unit]
+Description=Portico: a backup of the database every night
+
+[Timer]
+OnCalendar=*-*-* 03:15:00 UTC
+RandomizedDelaySec=15min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+END
+	! systemd || { systemctl daemon-reload && systemctl enable --quiet portico.service && systemctl enable --now --quiet portico-backup.timer; }
 }
 
 packages

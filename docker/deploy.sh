@@ -16,6 +16,9 @@ usage: deploy.sh COMMAND
   status [--json]  which release serves, which was before, and the containers
   logs [NAME]    follow the log of app, worker, proxy, postgres or valkey; of all without a name
   proxy ARGS…    a command of the edge: proxy status, proxy canary app --percent 5, proxy maintenance app on
+  backup         write a backup of the database into BACKUP_FOLDER, and bring it to BACKUP_S3 if that is set
+  backups        which backups there are
+  restore FILE [--replace]  bring a backup back into an empty database, or with --replace in the place of the one in use
   prune          delete files and images of releases beyond the newest five; each deploy does so at its end
 
 examples:
@@ -24,7 +27,7 @@ examples:
   deploy.sh proxy pause app --for 1m
 
 Settings, in .env: SITE_HOST, COMPOSE_PROFILES, SMOKE_PATH (default /api/health/), HEALTH_TIMEOUT in seconds (default 180),
-DRAIN (default 30s).
+DRAIN (default 30s), BACKUP_FOLDER (default ./backups), BACKUP_S3 (s3://BUCKET/PREFIX), BACKUP_AGE_RECIPIENT.
 END
 }
 
@@ -284,7 +287,7 @@ recover() {
 check_release() { # RELEASE
 	local file name
 	[[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || die "'$1' is not the name of a release"
-	for file in docker-compose.prod.yml proxy.yaml images.env; do
+	for file in docker-compose.prod.yml proxy.yaml images.env deploy.sh backup.sh backup-upload.sh; do
 		[ -f "releases/$1/$file" ] || die "releases/$1/$file is missing: copy the files of that release first"
 	done
 	for name in PROXY_IMAGE APP_IMAGE WORKER_IMAGE; do
@@ -294,7 +297,7 @@ check_release() { # RELEASE
 }
 
 deploy() {
-	local release=$1 migrate=() colour
+	local release=$1 migrate=() colour script
 	[ "${2:-}" != --allow-destructive ] || migrate=(migrate)
 	check_release "$release"
 	recover
@@ -313,7 +316,9 @@ deploy() {
 	fi
 	attempt deploy "$release" "$colour"
 	if [ "$here" != "$root" ]; then
-		cp "$here/deploy.sh" deploy.sh.new && mv deploy.sh.new deploy.sh
+		for script in backup.sh backup-upload.sh deploy.sh; do
+			cp "$here/$script" "$script.new" && mv "$script.new" "$script"
+		done
 	fi
 	prune
 	say "$release serves, after $SECONDS s"
@@ -371,10 +376,49 @@ status() {
 	[ -n "$colour" ] || return 0
 	echo "before:   $(state "$(other "$colour")")"
 	[ ! -f state/deploying ] || echo "broken off or under way: $(state deploying)"
+	backup_status
 	echo
 	docker ps --all --filter label=com.docker.compose.project=portico --format 'table {{.Label "com.docker.compose.service"}}\t{{.Status}}\t{{.Image}}'
 	echo
 	proxy status || true
+}
+
+# ---- backups
+
+backup_folder() { setting BACKUP_FOLDER ./backups; }
+
+dumps() { # ARGUMENTS of backup.sh
+	[ -n "$(serving)" ] || die "nothing was deployed yet"
+	mkdir --parents "$(backup_folder)"
+	compose "$(serving)" run --rm --no-deps --no-TTY --user "$(id --user):$(id --group)" backup "$@"
+}
+
+backup() {
+	local s3 recipient
+	s3=$(setting BACKUP_S3 '') recipient=$(setting BACKUP_AGE_RECIPIENT '')
+	if dumps backup && { [ -z "$s3" ] || ./backup-upload.sh "$(backup_folder)" "$s3" ${recipient:+--age-recipient "$recipient"}; }; then
+		record backup "$(serving)" ok
+	else
+		record backup "$(serving)" failed
+		die "the backup FAILED: see above"
+	fi
+}
+
+restore() { # FILE [--replace]
+	if dumps restore "$@"; then
+		record restore "$(serving)" ok
+		say "if the backup is older than $(serving): deploy.sh deploy $(serving), which runs its migrations"
+	else
+		record restore "$(serving)" failed
+		die "nothing was restored: see above"
+	fi
+}
+
+backup_status() {
+	local what
+	for what in success upload; do
+		[ ! -f "$(backup_folder)/last-$what" ] || echo "last $what of a backup: $(cat "$(backup_folder)/last-$what")"
+	done
 }
 
 logs() { # [NAME]
@@ -406,6 +450,9 @@ case "${1:-} $#" in
 "deploy 3") [ "$3" = --allow-destructive ] || die "unknown option $3: see deploy.sh --help" && one_at_a_time && deploy "$2" "$3" ;;
 "rollback 1") one_at_a_time && rollback ;;
 "start 1") one_at_a_time && start ;;
+"backup 1") backup ;;
+"backups 1") dumps list ;;
+"restore 2" | "restore 3") shift && one_at_a_time && restore "$@" ;;
 "prune 1") one_at_a_time && prune ;;
 "status 1" | "status 2") status "${2:-}" ;;
 "logs 1" | "logs 2") logs "${2:-}" ;;

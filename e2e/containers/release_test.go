@@ -104,7 +104,9 @@ func (h *host) push(image string) string {
 func (h *host) bring(r release) {
 	h.t.Helper()
 	folder := "releases/" + r.name + "/"
-	for name, source := range map[string]string{"docker-compose.prod.yml": "docker-compose.prod.yml", "deploy.sh": "docker/deploy.sh"} {
+	for name, source := range map[string]string{
+		"docker-compose.prod.yml": "docker-compose.prod.yml", "deploy.sh": "docker/deploy.sh", "backup.sh": "docker/backup.sh", "backup-upload.sh": "docker/backup-upload.sh",
+	} {
 		content, err := os.ReadFile(filepath.Join(repository, source))
 		if err != nil {
 			h.t.Fatal(err)
@@ -113,7 +115,7 @@ func (h *host) bring(r release) {
 	}
 	h.write(folder+"proxy.yaml", r.config)
 	h.write(folder+"images.env", fmt.Sprintf("PROXY_IMAGE=%s\nAPP_IMAGE=%s\nWORKER_IMAGE=%s\n", h.push(r.proxy), h.push(r.app), h.push(r.worker)))
-	h.shell("chmod +x /opt/portico/" + folder + "deploy.sh")
+	h.shell("chmod +x /opt/portico/" + folder + "*.sh")
 }
 
 // deploySh runs the host's deploy.sh; of a release's own when it is to be deployed.
