@@ -14,6 +14,7 @@ PLATFORM ?=
 GOLANGCI_LINT := bin/tools/golangci-lint@v2.15.0
 ACTIONLINT    := bin/tools/actionlint@v1.7.12
 H2SPEC        := bin/tools/h2spec@v2.2.1+incompatible
+ACT           := bin/tools/act@v0.2.89
 SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh\b' -r .ci docker)
 
 help: ## What there is to make
@@ -57,7 +58,7 @@ up: ## Build and start everything in containers: https://localhost
 down: ## Stop the containers; their data stays (docker compose down --volumes forgets it)
 	docker compose down
 
-e2e-containers: ## Images, production deploys under load, backups, several hosts: tests that need a Docker engine
+e2e-containers: $(ACT) ## Images, production deploys under load, backups, several hosts: tests that need a Docker engine
 	go test -tags containers -count=1 -timeout 40m ./e2e/containers $(ARGS)
 
 smoke: ## Build, start and try the containers on ports of their own, then remove them and their data
@@ -66,6 +67,7 @@ smoke: ## Build, start and try the containers on ports of their own, then remove
 bin/tools/golangci-lint@%: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/tools/actionlint@%: PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
 bin/tools/h2spec@%: PACKAGE := github.com/summerwind/h2spec/cmd/h2spec
+bin/tools/act@%: PACKAGE := github.com/nektos/act
 bin/tools/%:
 	GOBIN=$(CURDIR)/bin/tools/new go install $(PACKAGE)@$(word 2,$(subst @, ,$*))
 	mv bin/tools/new/$(notdir $(PACKAGE)) $@

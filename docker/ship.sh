@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Brings a release to the production host and lets deploy.sh switch to it there: by SSH, or through AWS Systems Manager. The
+# workflow runs it, and a person can. docker/ship.sh --help
+set -euo pipefail
+
+usage() {
+	cat <<'END'
+usage: ship.sh deploy RELEASE IMAGES_ENV [OPTIONS of deploy.sh]    RELEASE as docker/deploy.sh names it, e.g. a commit
+       ship.sh rollback | status
+
+IMAGES_ENV is a file with PROXY_IMAGE, APP_IMAGE and WORKER_IMAGE, by digest. From the environment:
+
+  DEPLOY_VIA       ssh (default) or ssm
+  DEPLOY_HOST      ssh: user@host; its key must be known (~/.ssh/known_hosts)
+  DEPLOY_INSTANCE  ssm: the instance, e.g. i-0123456789abcdef0; credentials as the AWS CLI finds them
+  DEPLOY_USER      ssm: the user of deploy.sh there (default deploy)
+  DEPLOY_FOLDER    where deploy.sh is (default /opt/portico)
+  PROXY_YAML       the edge's configuration (default docker/proxy.prod.yaml)
+  DEPLOY_RUN       who or what this is for, for the host's records
+  REGISTRY_USER, REGISTRY_TOKEN   ssh: let the host pull from the images' registry, for as long as this takes
+  ENV_VARS         ssh: the text of settings.env, the settings of app and worker; it takes the place of the one there
+
+examples:
+  DEPLOY_HOST=deploy@203.0.113.7 docker/ship.sh deploy 4f2c1d9 images.env
+  DEPLOY_VIA=ssm DEPLOY_INSTANCE=i-0123456789abcdef0 docker/ship.sh rollback
+END
+}
+
+say() { printf 'ship: %s\n' "$*" >&2; }
+die() {
+	say "$*"
+	exit 1
+}
+
+cd "$(dirname "$(realpath "$0")")/.."
+via=${DEPLOY_VIA:-ssh} folder=${DEPLOY_FOLDER:-/opt/portico} run=${DEPLOY_RUN:-}
+
+# archive RELEASE IMAGES_ENV: the files of a release, as deploy.sh wants them, packed.
+archive() {
+	local pack
+	pack=$(mktemp --directory)
+	install -m 0644 docker-compose.prod.yml "$pack/docker-compose.prod.yml" &&
+		install -m 0644 "${PROXY_YAML:-docker/proxy.prod.yaml}" "$pack/proxy.yaml" &&
+		install -m 0644 "$2" "$pack/images.env" &&
+		install -m 0755 docker/deploy.sh docker/backup.sh docker/backup-upload.sh "$pack" &&
+		tar --create --gzip --owner 0 --group 0 --numeric-owner --mtime "@0" --sort name --directory "$pack" . | base64 --wrap 76
+	rm --recursive --force "$pack"
+}
+
+# secrets IMAGES_ENV: shell that hands over what only the host may see. It goes by standard input alone.
+secrets() {
+	local registry
+	if [ -n "${ENV_VARS:-}" ]; then
+		printf '(umask 077 && cat >settings.env.new) <<"END_OF_SETTINGS"\n%s\nEND_OF_SETTINGS\nmv settings.env.new settings.env\n' "$ENV_VARS"
+	fi
+	if [ -n "${REGISTRY_TOKEN:-}" ]; then
+		registry=$(sed --quiet 's/^APP_IMAGE=\([^/]*\).*/\1/p' "$1")
+		printf 'trap "docker logout %q" EXIT\nprintf %%s %q | docker login %q --username %q --password-stdin\n' "$registry" "$REGISTRY_TOKEN" "$registry" "$REGISTRY_USER"
+	fi
+}
+
+# script VERB …: the shell that the deploying user runs on the host.
+script() {
+	printf 'set -euo pipefail\ncd %q\nexport DEPLOY_RUN=%q\n' "$folder" "$run"
+	if [ "$1" = deploy ]; then
+		printf 'mkdir --parents releases/%q\nbase64 --decode <<"END" | tar --extract --gzip --no-same-owner --directory releases/%q\n' "$2" "$2"
+		archive "$2" "$3"
+		echo END
+		[ "$via" = ssm ] || secrets "$3"
+		printf 'releases/%q/deploy.sh deploy %q' "$2" "$2"
+		[ $# -lt 4 ] || printf ' %q' "${@:4}"
+	else
+		printf './deploy.sh %q' "$1"
+	fi
+	echo ' </dev/null 2>&1' # the rest of the script is standard input
+}
+
+by_ssh() { script "$@" | ssh "$DEPLOY_HOST" bash -s; }
+
+# by_ssm VERB …: what is sent can be read by who may read the history of commands, so that no secret goes this way.
+by_ssm() {
+	local parameters command status=Pending
+	[ -z "${ENV_VARS:-}" ] || say "ENV_VARS is left out: Systems Manager would keep it in its history; see docs/aws.md for Parameter Store"
+	parameters=$(jq --null-input --compact-output --arg line "base64 --decode <<<'$(script "$@" | base64 --wrap 0)' | sudo --user '${DEPLOY_USER:-deploy}' --login bash -s" \
+		'{commands: ["set -o pipefail", $line], executionTimeout: ["1800"]}')
+	command=$(aws ssm send-command --document-name AWS-RunShellScript --instance-ids "$DEPLOY_INSTANCE" --comment "portico $1 ${2:-}" \
+		--parameters "$parameters" --query Command.CommandId --output text)
+	say "command $command"
+	while case $status in Pending | InProgress | Delayed | Cancelling) true ;; *) false ;; esac do
+		sleep "${SHIP_POLL:-3}"
+		# Right after it was sent the command may not be known yet.
+		status=$(aws ssm get-command-invocation --command-id "$command" --instance-id "$DEPLOY_INSTANCE" --query Status --output text 2>/dev/null || echo Pending)
+		[ $SECONDS -lt 1900 ] || die "command $command has not ended after half an hour"
+	done
+	aws ssm get-command-invocation --command-id "$command" --instance-id "$DEPLOY_INSTANCE" --query '[StandardOutputContent, StandardErrorContent]' --output text
+	[ "$status" = Success ] || die "$1 on $DEPLOY_INSTANCE ended with $status"
+}
+
+case "${1:-} $#" in
+"--help 1" | "-h 1" | " 0") usage && exit ;;
+"deploy 1" | "deploy 2") die "deploy wants RELEASE and IMAGES_ENV: see ship.sh --help" ;;
+"deploy "*)
+	[[ $2 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || die "'$2' is not the name of a release"
+	[ -f "$3" ] || die "$3 is not there: it names the images"
+	;;
+"rollback 1" | "status 1") ;;
+*) die "no such command: see ship.sh --help" ;;
+esac
+case $via in
+ssh) [ -n "${DEPLOY_HOST:-}" ] || die "DEPLOY_HOST is missing: user@host" ;;
+ssm) [ -n "${DEPLOY_INSTANCE:-}" ] || die "DEPLOY_INSTANCE is missing: i-…" ;;
+*) die "DEPLOY_VIA=$via: ssh or ssm" ;;
+esac
+"by_$via" "$@"

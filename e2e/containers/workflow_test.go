@@ -1,0 +1,289 @@
+//go:build containers
+
+package containers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The workflows run by act on this machine, from a copy of the checkout. The actions of others are stubs, as are the programs
+// that would leave the machine; each stub writes a line into a record. What ship.sh sends is run against a real host in
+// TestProductionHost.
+
+const act = "bin/tools/act@v0.2.89"
+
+// stubs are actions of others, by name, as the steps of a composite action.
+var stubs = map[string]string{
+	"actions/checkout":                      `echo checkout "${{ inputs.ref }}" >>"$RECORD"; cp -R "$CHECKOUT/." .`,
+	"actions/setup-go":                      `true`,
+	"docker/setup-buildx-action":            `true`,
+	"docker/login-action":                   `echo login ${{ inputs.registry }} >>"$RECORD"`,
+	"aws-actions/configure-aws-credentials": `echo assume ${{ inputs.role-to-assume }} >>"$RECORD"`,
+	"anchore/scan-action":                   `echo scan ${{ inputs.image }} >>"$RECORD"`,
+	"sigstore/cosign-installer":             `true`,
+	"docker/build-push-action":              `echo build ${{ inputs.target }} ${{ inputs.platforms }} push=${{ inputs.push }} sbom=${{ inputs.sbom }} ${{ inputs.tags }} >>"$RECORD"; echo "digest=sha256:$(printf %s ${{ inputs.target }} | sha256sum | cut -d ' ' -f 1)" >>"$GITHUB_OUTPUT"`,
+	"actions/upload-artifact":               `mkdir -p "$ARTIFACTS" && cp ${{ inputs.path }} "$ARTIFACTS"`,
+	"actions/download-artifact":             `mkdir -p ${{ inputs.path }} && cp "$ARTIFACTS"/* ${{ inputs.path }}`,
+}
+
+// programs stand for what leaves the machine, or takes long.
+var programs = map[string]string{
+	"ssh":    `echo "ssh $*" >>"$RECORD"; cat >>"$RECORD.sent"; echo "the host says: done"; if [ -f "$RECORD.host-fails" ]; then exit 1; fi`,
+	"curl":   `echo "curl ${!#}" >>"$RECORD"; if [ -f "$RECORD.site-fails" ]; then exit 22; fi`,
+	"cosign": `echo "$*" >>"$RECORD"`,
+	"docker": `echo "docker $*" >>"$RECORD"; case "$*" in *imagetools*) printf 'sha256:%064d' 7 ;; esac`,
+	"aws": `echo "aws $1 $2" >>"$RECORD"; case $2 in
+get-login-password) echo secret ;;
+send-command) echo command-1 ;;
+get-command-invocation) case "$*" in *--query\ Status*) echo Success ;; *) echo "the host says: done" ;; esac ;;
+esac`,
+	"sudo": `"$@"`,
+}
+
+// scripts of the checkout that the workflows call and other tests run.
+var scripts = []string{".ci/run", ".ci/install-test-tools", "docker/smoke.sh"}
+
+// pipeline is a copy of the checkout in which act runs workflows.
+type pipeline struct {
+	t              *testing.T
+	folder, record string
+	environ        []string
+}
+
+func newPipeline(t *testing.T) *pipeline {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(repository, act)); err != nil {
+		t.Fatalf("%s is missing: make %s builds it", act, act)
+	}
+	p := &pipeline{t: t, folder: t.TempDir()}
+	aside := t.TempDir()
+	p.record = filepath.Join(aside, "record")
+	p.environ = []string{"RECORD=" + p.record, "CHECKOUT=" + p.folder, "ARTIFACTS=" + filepath.Join(aside, "artifacts"), "HOME=" + filepath.Join(aside, "home"),
+		"PATH=" + filepath.Join(aside, "bin") + ":" + os.Getenv("PATH")}
+	command(t, nil, "sh", "-c", "git ls-files -z --cached --others --exclude-standard -- .github docker docker-compose.prod.yml .ci | xargs --null cp --parents --target-directory "+p.folder)
+	for name, body := range programs {
+		executable(t, filepath.Join(aside, "bin", name), body)
+	}
+	for _, name := range scripts {
+		executable(t, filepath.Join(p.folder, name), `echo `+name+` >>"$RECORD"`)
+	}
+	if err := os.WriteFile(filepath.Join(p.folder, "Makefile"), []byte("%:\n\t@echo make $@ >>$(RECORD)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, arguments := range [][]string{{"init", "--quiet", "--initial-branch", "main"}, {"add", "--all"},
+		{"-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", "test"}} {
+		git := exec.Command("git", arguments...)
+		git.Dir = p.folder
+		if output, err := git.CombinedOutput(); err != nil {
+			t.Fatalf("git %q: %v\n%s", arguments, err, output)
+		}
+	}
+	return p
+}
+
+func executable(t *testing.T, path, body string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/bash\nset -eu\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var usesForm = regexp.MustCompile(`uses: ([\w-]+/[\w.-]+)@([0-9a-f]{40}) # v\d`)
+
+// run lets act run a workflow for an event and returns what it printed.
+func (p *pipeline) run(event, workflow string, options ...string) (string, error) {
+	p.t.Helper()
+	arguments := []string{event, "--workflows", ".github/workflows/" + workflow, "--platform", "ubuntu-24.04=-self-hosted", "--no-cache-server",
+		"--action-offline-mode", "--secret", "GITHUB_TOKEN=token-of-tests", "--secret", "DEPLOY_SSH_KEY=key-of-tests"}
+	for _, variable := range p.environ {
+		arguments = append(arguments, "--env", variable)
+	}
+	for _, name := range []string{"ci.yml", "deploy.yml"} {
+		source, err := os.ReadFile(filepath.Join(p.folder, ".github/workflows", name))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, match := range usesForm.FindAllStringSubmatch(string(source), -1) {
+			folder := filepath.Join(p.t.TempDir(), "action")
+			run, known := stubs[match[1]]
+			if !known {
+				p.t.Fatalf("%s uses %s, for which this test has no stub", name, match[1])
+			}
+			inputs := "  unused: {required: false}\n"
+			for _, input := range regexp.MustCompile(`inputs\.([\w-]+)`).FindAllStringSubmatch(run, -1) {
+				inputs += "  " + input[1] + ": {required: false}\n"
+			}
+			executable(p.t, filepath.Join(folder, "unused"), "")
+			description := fmt.Sprintf("name: stub\ndescription: stub\ninputs:\n%soutputs:\n  digest: {description: digest, value: \"${{ steps.stub.outputs.digest }}\"}\nruns:\n  using: composite\n  steps:\n    - id: stub\n      shell: bash\n      run: |\n        %s\n",
+				dedupe(inputs), run)
+			if err := os.WriteFile(filepath.Join(folder, "action.yml"), []byte(description), 0o600); err != nil {
+				p.t.Fatal(err)
+			}
+			arguments = append(arguments, "--local-repository", match[1]+"@"+match[2]+"="+folder)
+		}
+	}
+	program := exec.CommandContext(p.t.Context(), filepath.Join(repository, act), append(arguments, options...)...)
+	program.Dir = p.folder
+	program.Env = append(os.Environ(), p.environ...)
+	output, err := program.CombinedOutput()
+	return string(output), err
+}
+
+// dedupe drops lines that stand twice.
+func dedupe(lines string) string {
+	var kept []string
+	for line := range strings.Lines(lines) {
+		if !slices.Contains(kept, line) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
+}
+
+// recorded is what the stubs wrote.
+func (p *pipeline) recorded(suffix string) string {
+	p.t.Helper()
+	content, err := os.ReadFile(p.record + suffix)
+	if err != nil && !os.IsNotExist(err) {
+		p.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// fails lets the host or the site fail from now on.
+func (p *pipeline) fails(what string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.record+"."+what+"-fails", nil, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+var bySSH = []string{"--var", "DEPLOY_HOST=host.test", "--var", "SITE_URL=https://portico.test/", "--var", "DEPLOY_KNOWN_HOSTS=host.test ssh-ed25519 AAAA"}
+
+func TestAPullRequestIsCheckedTestedAndRunInContainers(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	output, err := p.run("pull_request", "ci.yml")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, want := range []string{".ci/run", "docker/smoke.sh", "make e2e-containers"} {
+		if !strings.Contains(p.recorded(""), want+"\n") {
+			t.Errorf("%s was not run; the record is\n%s", want, p.recorded(""))
+		}
+	}
+}
+
+func TestAPushIsTestedBuiltSignedAndShippedByDigest(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	output, err := p.run("push", "deploy.yml", append(bySSH, "--secret", "ENV_VARS=MAIL_FROM=portico@portico.test")...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	record := p.recorded("")
+	steps := []string{".ci/run", "build app linux/amd64,linux/arm64 push=true sbom=true", "scan ", "sign --yes ", "ssh deploy@host.test bash -s", "curl https://portico.test/"}
+	at := -1
+	for _, step := range steps {
+		next := strings.Index(record, step)
+		if next <= at {
+			t.Errorf("%q is missing or out of order in the record\n%s", step, record)
+		}
+		at = next
+	}
+	sent := p.recorded(".sent")
+	for _, want := range []string{"/deploy.sh deploy ", "MAIL_FROM=portico@portico.test", "docker login ghcr.io", "docker logout ghcr.io"} {
+		if !strings.Contains(sent, want) {
+			t.Errorf("the host is not sent %q but\n%s", want, sent)
+		}
+	}
+	if strings.Contains(record, "token-of-tests") || strings.Contains(output, "token-of-tests") {
+		t.Error("the token stands in arguments or in the log")
+	}
+	// What the host unpacks names the images by the digests that were built.
+	unpacked := t.TempDir()
+	packed := sent[strings.Index(sent, "base64 --decode"):]
+	packed = packed[strings.Index(packed, "\n")+1 : strings.Index(packed, "\nEND\n")]
+	command(t, []string{"PACKED=" + packed, "INTO=" + unpacked}, "bash", "-c", `base64 --decode <<<"$PACKED" | tar --extract --gzip --directory "$INTO"`)
+	images, err := os.ReadFile(filepath.Join(unpacked, "images.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := regexp.MustCompile(`(?m)^(PROXY|APP|WORKER)_IMAGE=ghcr\.io/[a-z0-9./-]+/(proxy|app|worker)@sha256:[0-9a-f]{64}$`).FindAllString(string(images), -1); len(found) != 3 {
+		t.Errorf("images.env is\n%s", images)
+	}
+	if _, err := os.Stat(filepath.Join(unpacked, "deploy.sh")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASiteThatDoesNotAnswerFromOutsideIsRolledBack(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.fails("site")
+	output, err := p.run("push", "deploy.yml", bySSH...)
+	if err == nil {
+		t.Errorf("the run is green\n%s", output)
+	}
+	if sent := p.recorded(".sent"); !strings.Contains(sent, "/deploy.sh deploy ") || !strings.Contains(sent, "./deploy.sh rollback") {
+		t.Errorf("no rollback was sent but\n%s", sent)
+	}
+}
+
+func TestAHostThatSwitchesBackMakesTheRunFail(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.fails("host")
+	output, err := p.run("push", "deploy.yml", bySSH...)
+	if err == nil {
+		t.Errorf("the run is green\n%s", output)
+	}
+	if record := p.recorded(""); strings.Contains(record, "curl") || strings.Contains(p.recorded(".sent"), "rollback") {
+		t.Errorf("the host has gone back by itself, and yet the record is\n%s", record)
+	}
+}
+
+func TestARollbackByHandBuildsNothing(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	output, err := p.run("workflow_dispatch", "deploy.yml", append(bySSH, "--input", "action=rollback")...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if record := p.recorded(""); strings.Contains(record, "build ") || strings.Contains(record, ".ci/run") || !strings.Contains(p.recorded(".sent"), "./deploy.sh rollback") {
+		t.Errorf("the record is\n%s", record)
+	}
+}
+
+func TestSystemsManagerCarriesAReleaseWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Fatal("jq is missing: apt-get install jq")
+	}
+	p := newPipeline(t)
+	output, err := p.run("push", "deploy.yml", "--var", "DEPLOY_VIA=ssm", "--var", "DEPLOY_INSTANCE=i-0123", "--var", "SITE_URL=https://portico.test/",
+		"--var", "AWS_REGION=eu-central-1", "--var", "AWS_DEPLOY_ROLE=arn:deploy", "--var", "AWS_BUILD_ROLE=arn:build",
+		"--var", "ECR_REGISTRY=123456789012.dkr.ecr.eu-central-1.amazonaws.com/portico", "--secret", "ENV_VARS=A=secret-setting", "--env", "SHIP_POLL=0.1")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	record := p.recorded("")
+	for _, want := range []string{"assume arn:build", "assume arn:deploy", "aws ssm send-command", "aws ssm get-command-invocation"} {
+		if !strings.Contains(record, want) {
+			t.Errorf("%q is missing in the record\n%s", want, record)
+		}
+	}
+	if strings.Contains(record, "secret-setting") || strings.Contains(record, "\nssh ") {
+		t.Errorf("the record is\n%s", record)
+	}
+}
