@@ -3,9 +3,11 @@
 package containers
 
 import (
+	"bufio"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -152,11 +154,7 @@ func releasesComeAndGo(t *testing.T, h *host, v1 release, l *load) {
 		h.refuse(v2.with("v7", func(r *release) { r.config = strings.Replace(r.config, "upstreams:", "upstream:", 1) }), "nothing was changed")
 	})
 	serves("v2")
-	step("rollback to v1", func() {
-		if output, err := h.deploySh(t.Context(), "rollback"); err != nil {
-			t.Fatalf("rollback: %v\n%s", err, output)
-		}
-	})
+	step("rollback to v1", h.rollBack)
 	serves("v1")
 	step("v8, whose migration takes a column away: refused", func() {
 		h.refuse(v1.with("v8", func(r *release) { r.app = withMigration(t, "shrink", "ALTER TABLE schools DROP COLUMN school_name;") }), "the migrations of v8 were refused")
@@ -167,11 +165,7 @@ func releasesComeAndGo(t *testing.T, h *host, v1 release, l *load) {
 		}))
 	})
 	serves("v9")
-	step("rollback to v1, whose program does not know the migration", func() {
-		if output, err := h.deploySh(t.Context(), "rollback"); err != nil {
-			t.Fatalf("rollback: %v\n%s", err, output)
-		}
-	})
+	step("rollback to v1, whose program does not know the migration", h.rollBack)
 	serves("v1")
 	v10 := v1.with("v10", func(r *release) { r.proxy = derive(t, "proxy:v10", v1.proxy, "", "LABEL release=v10") })
 	step("deploy v10: the proxy is upgraded", func() {
@@ -187,7 +181,6 @@ func releasesComeAndGo(t *testing.T, h *host, v1 release, l *load) {
 	})
 	step("a run that is killed in the middle, then v12", func() {
 		v12 := v10.with("v12", func(r *release) { r.app = v2.app })
-		h.bring(v12)
 		h.breakOff(v12)
 		h.deploy(v12)
 	})
@@ -252,15 +245,26 @@ func comesBack(t *testing.T, h *host, l *load) {
 	}
 }
 
-// breakOff starts a deploy and kills it as soon as its app is up.
+// breakOff starts a deploy and kills it as soon as the edge has switched.
 func (h *host) breakOff(r release) {
 	h.t.Helper()
-	h.shell("DEPLOY_RUN='run 1' setsid /opt/portico/releases/" + r.name + "/deploy.sh deploy " + r.name + " >/tmp/broken-off.log 2>&1 & echo $! >/tmp/broken-off.pid")
-	h.await("a deploy to break off", func() bool {
-		_, err := h.asRoot(nil, "grep", "--quiet", "switched from", "/tmp/broken-off.log")
-		return err == nil
-	})
-	h.root("sh", "-c", "pkill --signal KILL --pgroup $(ps -o pgid= -p $(cat /tmp/broken-off.pid) | tr -d ' ')")
+	reader, writer := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := h.ship(r, writer)
+		_ = writer.Close()
+		ended <- err
+	}()
+	killed := false
+	for lines := bufio.NewScanner(reader); lines.Scan(); {
+		if !killed && strings.Contains(lines.Text(), "switched from") {
+			h.root("pkill", "--signal", "KILL", "--full", "releases/"+r.name+"/deploy.sh")
+			killed = true
+		}
+	}
+	if err := <-ended; err == nil || !killed {
+		h.t.Errorf("the deploy of %s was to be broken off; killed: %v, it ended with %v", r.name, killed, err)
+	}
 }
 
 // checkAudit wants each run to have left lines of JSON that tell who did what.

@@ -112,13 +112,17 @@ func (h *host) root(arguments ...string) string {
 
 // ssh runs a line of shell as the user deploy, with standard input, and returns what it printed.
 func (h *host) ssh(ctx context.Context, input *bytes.Reader, line string) (string, error) {
-	program := exec.CommandContext(ctx, "ssh", "-i", h.key, "-p", h.port("22"), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
-		"-o", "UserKnownHostsFile="+h.key+".known", "-o", "LogLevel=ERROR", "deploy@127.0.0.1", line)
+	program := exec.CommandContext(ctx, "ssh", append(h.sshOptions(), "deploy@127.0.0.1", line)...)
 	if input != nil {
 		program.Stdin = input
 	}
 	output, err := program.CombinedOutput()
 	return strings.TrimRight(string(output), "\n"), err
+}
+
+func (h *host) sshOptions() []string {
+	return []string{"-i", h.key, "-p", h.port("22"), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
+		"-o", "UserKnownHostsFile=" + h.key + ".known", "-o", "LogLevel=ERROR"}
 }
 
 // shell is ssh for what must not fail.

@@ -4,9 +4,10 @@ package containers
 
 import (
 	"bytes"
-	"context"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -100,54 +101,66 @@ func (h *host) push(image string) string {
 	return "127.0.0.1:5000/portico/" + name + "@" + found[1]
 }
 
-// bring puts the files of a release where deploy.sh looks for them.
-func (h *host) bring(r release) {
+// ship lets docker/ship.sh bring a release to the host by SSH and switch to it. Output goes to a writer as it comes.
+func (h *host) ship(r release, output io.Writer, options ...string) error {
 	h.t.Helper()
-	folder := "releases/" + r.name + "/"
-	for name, source := range map[string]string{
-		"docker-compose.prod.yml": "docker-compose.prod.yml", "deploy.sh": "docker/deploy.sh", "backup.sh": "docker/backup.sh", "backup-upload.sh": "docker/backup-upload.sh",
+	folder := h.t.TempDir()
+	for name, content := range map[string]string{
+		"proxy.yaml": r.config, "images.env": fmt.Sprintf("PROXY_IMAGE=%s\nAPP_IMAGE=%s\nWORKER_IMAGE=%s\n", h.push(r.proxy), h.push(r.app), h.push(r.worker)),
 	} {
-		content, err := os.ReadFile(filepath.Join(repository, source))
-		if err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			h.t.Fatal(err)
 		}
-		h.write(folder+name, string(content))
 	}
-	h.write(folder+"proxy.yaml", r.config)
-	h.write(folder+"images.env", fmt.Sprintf("PROXY_IMAGE=%s\nAPP_IMAGE=%s\nWORKER_IMAGE=%s\n", h.push(r.proxy), h.push(r.app), h.push(r.worker)))
-	h.shell("chmod +x /opt/portico/" + folder + "*.sh")
+	return h.runShip(output, []string{"PROXY_YAML=" + filepath.Join(folder, "proxy.yaml")}, append([]string{"deploy", r.name, filepath.Join(folder, "images.env")}, options...)...)
 }
 
-// deploySh runs the host's deploy.sh; of a release's own when it is to be deployed.
-func (h *host) deploySh(ctx context.Context, arguments ...string) (string, error) {
+func (h *host) runShip(output io.Writer, environ []string, arguments ...string) error {
 	h.t.Helper()
-	script := "/opt/portico/deploy.sh"
-	if arguments[0] == "deploy" {
-		script = "/opt/portico/releases/" + arguments[1] + "/deploy.sh"
+	real, err := exec.LookPath("ssh")
+	if err != nil {
+		h.t.Fatal(err)
 	}
-	return h.ssh(ctx, nil, "DEPLOY_RUN='run 1' "+script+" "+strings.Join(arguments, " "))
+	// A person has the port and the key in ~/.ssh/config.
+	folder := h.t.TempDir()
+	wrapper := "#!/bin/sh\nexec " + real + " " + strings.Join(h.sshOptions(), " ") + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(folder, "ssh"), []byte(wrapper), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	program := exec.CommandContext(h.t.Context(), "docker/ship.sh", arguments...)
+	program.Dir = repository
+	program.Env = append(append(os.Environ(), environ...), "PATH="+folder+":"+os.Getenv("PATH"), "DEPLOY_HOST=deploy@127.0.0.1", "DEPLOY_RUN=run 1")
+	program.Stdout, program.Stderr = output, output
+	return program.Run()
 }
 
 // deploy must succeed.
 func (h *host) deploy(r release, options ...string) string {
 	h.t.Helper()
-	h.bring(r)
-	output, err := h.deploySh(h.t.Context(), append([]string{"deploy", r.name}, options...)...)
-	if err != nil {
-		h.t.Fatalf("deploy %s: %v\n%s", r.name, err, output)
+	var output bytes.Buffer
+	if err := h.ship(r, &output, options...); err != nil {
+		h.t.Fatalf("deploy %s: %v\n%s", r.name, err, output.String())
 	}
-	return output
+	return output.String()
 }
 
 // refuse wants a deploy to fail with a text, and returns everything that was told.
 func (h *host) refuse(r release, tells string) string {
 	h.t.Helper()
-	h.bring(r)
-	output, err := h.deploySh(h.t.Context(), "deploy", r.name)
-	if err == nil || !strings.Contains(output, tells) {
-		h.t.Errorf("deploy %s: %v, want a failure that tells %q\n%s", r.name, err, tells, output)
+	var output bytes.Buffer
+	if err := h.ship(r, &output); err == nil || !strings.Contains(output.String(), tells) {
+		h.t.Errorf("deploy %s: %v, want a failure that tells %q\n%s", r.name, err, tells, output.String())
 	}
-	return output
+	return output.String()
+}
+
+// rollBack must succeed.
+func (h *host) rollBack() {
+	h.t.Helper()
+	var output bytes.Buffer
+	if err := h.runShip(&output, nil, "rollback"); err != nil {
+		h.t.Fatalf("rollback: %v\n%s", err, output.String())
+	}
 }
 
 // quickLimits is the production configuration with rates that a test under load from one address does not reach.

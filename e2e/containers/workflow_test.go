@@ -192,7 +192,7 @@ func TestAPushIsTestedBuiltSignedAndShippedByDigest(t *testing.T) {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	record := p.recorded("")
-	steps := []string{".ci/run", "build app linux/amd64,linux/arm64 push=true sbom=true", "scan ", "sign --yes ", "ssh deploy@host.test bash -s", "curl https://portico.test/"}
+	steps := []string{".ci/run", "build app linux/amd64,linux/arm64 push=true sbom=true", "scan ghcr.io/nektos/act/app@sha256:", "sign --yes ghcr.io/nektos/act/app@sha256:", "ssh deploy@host.test bash -s", "curl https://portico.test/"}
 	at := -1
 	for _, step := range steps {
 		next := strings.Index(record, step)
@@ -285,5 +285,23 @@ func TestSystemsManagerCarriesAReleaseWithoutSecrets(t *testing.T) {
 	}
 	if strings.Contains(record, "secret-setting") || strings.Contains(record, "\nssh ") {
 		t.Errorf("the record is\n%s", record)
+	}
+}
+
+func TestTheSummaryTellsWhatADeploymentCameTo(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, content := range map[string]string{"images.env": "APP_IMAGE=ghcr.io/o/r/app@sha256:1\n", "switch.log": "deploy: v2 failed; v1 serves\n"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := command(t, []string{"ACTION=deploy", "RELEASE=4f2c1d9", "DEPLOY_VIA=ssh", "DEPLOY_HOST=deploy@host.test", "SITE_URL=https://portico.test/",
+		"RESULT=failure", "SWITCHED=failure", "OUTSIDE=skipped", "ROLLED_BACK=skipped"}, "bash", "-c", "script=$PWD/docker/summary.sh; cd "+folder+" && $script")
+	want := "## deploy: failure\n\n| | |\n| --- | --- |\n| release | 4f2c1d9 |\n| host | deploy@host.test, by SSH |\n| switched | failure |\n" +
+		"| https://portico.test/ from outside | skipped |\n| rolled back | skipped |\n\n```\nAPP_IMAGE=ghcr.io/o/r/app@sha256:1\n```\n\n" +
+		"<details><summary>What the host said</summary>\n\n```\ndeploy: v2 failed; v1 serves\n```\n</details>"
+	if got != want {
+		t.Errorf("the summary is\n%s\nwant\n%s", got, want)
 	}
 }
