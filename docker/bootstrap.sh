@@ -161,6 +161,7 @@ settings() {
 		have database_url || printf 'postgres://portico:%s@postgres:5432/portico?sslmode=disable' "$(cat "$folder/secrets/postgres_password")" | keep database_url
 	fi
 	[ "$cache" != here ] || profiles+=(cache)
+	[ -f "$folder/secrets/database_ca" ] || keep database_ca </dev/null
 	have smtp_url || printf 'mailbox:' | keep smtp_url
 	[ -f "$folder/.env" ] || {
 		echo "SITE_HOST=$site"
@@ -230,5 +231,5 @@ firewall
 settings
 unit
 say "ready for deploy.sh in $folder, as user $user"
-have database_url || say "still to do: postgres://…?sslmode=verify-full into $folder/secrets/database_url"
+have database_url || say "still to do: postgres://…?sslmode=verify-full&sslrootcert=/run/secrets/database_ca into $folder/secrets/database_url"
 [ "$(cat "$folder/secrets/smtp_url")" != mailbox: ] || say "still to do: smtp://user:password@host:587 into $folder/secrets/smtp_url (until then mail is kept at /mailbox/)"

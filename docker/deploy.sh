@@ -102,6 +102,15 @@ healthy() {
 	}
 }
 
+# sign_in RELEASE: to ECR, whose passwords hold for half a day, by the instance's role. Who is signed in elsewhere stays so.
+sign_in() {
+	local registry
+	registry=$(image_of "$1" APP_IMAGE)
+	registry=${registry%%/*}
+	[[ $registry =~ \.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com ]] || return 0
+	aws ecr get-login-password --region "${BASH_REMATCH[1]}" | docker login --username AWS --password-stdin "$registry" >/dev/null
+}
+
 # data RELEASE: the database and the cache, if they run here. One that runs is left alone, even when the release has another
 # image for it: to replace it takes the site off the air, and is an operator's decision.
 data() {
@@ -305,6 +314,7 @@ deploy() {
 	[ -n "$(state app)" ] || colour=blue
 	say "$(serving) → $release ($colour)"
 	record begin "$release" ok
+	sign_in "$release" || die "cannot sign in to ECR: is the AWS CLI there, and may the instance's role pull? Nothing was changed"
 	compose "$release" --profile migrate pull --quiet --policy missing "app-$colour" "worker-$colour" "proxy-$colour" migrate ||
 		die "cannot pull the images of $release: nothing was changed"
 	compose "$release" run --rm --no-deps --no-TTY --volume "$root/releases/$release/proxy.yaml:/check/proxy.yaml:ro" "proxy-$colour" \
