@@ -14,6 +14,7 @@ PLATFORM ?=
 GOLANGCI_LINT := bin/tools/golangci-lint@v2.15.0
 ACTIONLINT    := bin/tools/actionlint@v1.7.12
 H2SPEC        := bin/tools/h2spec@v2.2.1+incompatible
+HCLFMT        := bin/tools/hclfmt@v2.25.0
 ACT           := bin/tools/act@v0.2.89
 SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh\b' -r .ci docker)
 
@@ -30,13 +31,14 @@ test: ## All tests, with the race detector; installs what they need where it can
 	.ci/install-test-tools
 	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./... # no cache: it does not see the programs that e2e builds
 
-check: $(GOLANGCI_LINT) $(ACTIONLINT) ## What CI checks besides the tests: format, vet, linters, go.mod, workflows, scripts
+check: $(GOLANGCI_LINT) $(ACTIONLINT) $(HCLFMT) ## What CI checks besides the tests: format, vet, linters, go.mod, workflows, scripts
 	@unformatted=$$(gofmt -l .); \
 		if [ -n "$$unformatted" ]; then printf 'not formatted (make format):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
 	$(GOLANGCI_LINT) run ./...
 	go mod tidy -diff
 	$(ACTIONLINT)
+	$(HCLFMT) -require-no-change infra/aws/*.tf >/dev/null
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(SCRIPTS); \
 		else echo 'check: shellcheck is not installed, so that scripts were not looked at' >&2; fi
 
@@ -67,6 +69,7 @@ smoke: ## Build, start and try the containers on ports of their own, then remove
 bin/tools/golangci-lint@%: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/tools/actionlint@%: PACKAGE := github.com/rhysd/actionlint/cmd/actionlint
 bin/tools/h2spec@%: PACKAGE := github.com/summerwind/h2spec/cmd/h2spec
+bin/tools/hclfmt@%: PACKAGE := github.com/hashicorp/hcl/v2/cmd/hclfmt
 bin/tools/act@%: PACKAGE := github.com/nektos/act
 bin/tools/%:
 	GOBIN=$(CURDIR)/bin/tools/new go install $(PACKAGE)@$(word 2,$(subst @, ,$*))

@@ -238,7 +238,7 @@ serve() {
 	start_edge "$release" || return 1
 	direct "$release" app "127.0.0.1:$(app_port "$colour")" --smoke "$(setting SMOKE_PATH /api/health/)" || return 1
 	healthy "$release" "worker-$colour" || return 1
-	direct "$release" flower "127.0.0.1:$(worker_port "$colour")" || return 1
+	direct "$release" flower "127.0.0.1:$(worker_port "$colour")" --grace 1s || return 1 # open pages come again by themselves
 	renew_edge "$release" || return 1
 	answers || return 1
 	stop "worker-$(other "$colour")"

@@ -1,0 +1,102 @@
+data "aws_ami" "debian" {
+  owners      = ["136693071363"] # Debian's own account
+  most_recent = true
+  filter {
+    name   = "name"
+    values = ["debian-13-${local.arm ? "arm64" : "amd64"}-*"]
+  }
+}
+
+locals {
+  arm = can(regex("^[a-z]+[0-9]+g", var.instance_type))
+  bootstrap = join(" ", concat(
+    ["--site", var.site, "--email", var.email],
+    var.ssh_key == null ? [] : ["--key", "'${var.ssh_key}'"],
+    var.database == null ? [] : ["--external-database"],
+    var.cache == null ? [] : ["--external-cache", "rediss://${aws_elasticache_replication_group.cache[0].primary_endpoint_address}:6379/0"],
+  ))
+}
+
+resource "aws_instance" "host" {
+  ami                    = data.aws_ami.debian.id
+  instance_type          = var.instance_type
+  subnet_id              = local.subnets[0]
+  vpc_security_group_ids = [aws_security_group.host.id]
+  iam_instance_profile   = aws_iam_instance_profile.host.name
+  # Debian's image lacks the agent of Systems Manager, and the CLI that ECR, backups and secrets want.
+  user_data = <<-END
+    #!/bin/bash
+    set -euo pipefail
+    apt-get update -qq && apt-get install -y -qq awscli curl gzip
+    curl --fail --silent --show-error --output /tmp/agent.deb "https://s3.${data.aws_region.here.region}.amazonaws.com/amazon-ssm-${data.aws_region.here.region}/latest/debian_${local.arm ? "arm64" : "amd64"}/amazon-ssm-agent.deb"
+    dpkg --install /tmp/agent.deb && systemctl enable --now amazon-ssm-agent
+    base64 --decode <<<'${base64gzip(file("${path.module}/../../docker/bootstrap.sh"))}' | gunzip >/root/bootstrap.sh
+    bash /root/bootstrap.sh ${local.bootstrap}
+    sudo -u deploy tee --append /opt/portico/.env <<<'BACKUP_S3=s3://${aws_s3_bucket.backups.bucket}/database'
+  END
+
+  metadata_options {
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 2 # programs in containers ask for the role as well
+  }
+  root_block_device {
+    encrypted   = true
+    volume_type = "gp3"
+    volume_size = var.disk_gigabytes
+  }
+  tags = { Name = var.name }
+  lifecycle {
+    ignore_changes = [ami, user_data] # a newer image or script is for the next host
+  }
+}
+
+resource "aws_iam_role" "host" {
+  name_prefix        = "${var.name}-host-"
+  assume_role_policy = data.aws_iam_policy_document.ec2.json
+}
+
+data "aws_iam_policy_document" "ec2" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_instance_profile" "host" {
+  name_prefix = "${var.name}-host-"
+  role        = aws_iam_role.host.name
+}
+
+resource "aws_iam_role_policy_attachment" "host" {
+  for_each = toset([
+    "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
+    "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly",
+  ])
+  role       = aws_iam_role.host.name
+  policy_arn = each.value
+}
+
+resource "aws_iam_role_policy" "host" {
+  name   = "own-secrets-and-backups"
+  role   = aws_iam_role.host.id
+  policy = data.aws_iam_policy_document.host.json
+}
+
+data "aws_iam_policy_document" "host" {
+  statement {
+    actions   = ["ssm:GetParameter", "ssm:GetParametersByPath"]
+    resources = ["arn:aws:ssm:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}:parameter/${var.name}/*"]
+  }
+  # No right to delete: who takes the host over does not get the backups.
+  statement {
+    actions   = ["s3:PutObject", "s3:GetObject"]
+    resources = ["${aws_s3_bucket.backups.arn}/*"]
+  }
+}
+
+data "aws_region" "here" {}
+
+data "aws_caller_identity" "here" {}
