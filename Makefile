@@ -52,6 +52,7 @@ bench-edge: ## The edge beside nginx, HAProxy and Caddy, as far as they are inst
 
 images: ## The three images, named IMAGE_PREFIX/NAME:VERSION, for this machine or PLATFORM=linux/arm64
 	for name in $(IMAGES); do docker build --file docker/Dockerfile --target "$$name" --build-arg VERSION='$(VERSION)' \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" \
 		$(PLATFORM:%=--platform %) --tag "$(IMAGE_PREFIX)/$$name:$(VERSION)" .; done
 
 up: ## Build and start everything in containers: https://localhost

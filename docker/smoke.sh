@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME=portico-smoke HTTP_PORT=${HTTP_PORT:-18080} HTTPS_PORT=${HTTPS_PORT:-18443} EDGE_PREFIX=${EDGE_PREFIX:-10.213.82}
-readonly site=https://localhost:$HTTPS_PORT image_limit=$((40 * 1000 * 1000))
+readonly site=https://localhost:$HTTPS_PORT image_limit=$((30 * 1000 * 1000))
 folder=$(mktemp --directory)
 
 finish() {

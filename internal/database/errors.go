@@ -4,8 +4,6 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlitelib "modernc.org/sqlite/lib"
 )
 
 // IsUniqueViolation tells whether a write failed because a row with the same unique value exists.
@@ -13,10 +11,7 @@ func IsUniqueViolation(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "23505"
 	}
-	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
-		return lite.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY
-	}
-	return false
+	return uniqueInSQLite(err)
 }
 
 // IsForeignKeyViolation tells whether a write failed because the row it points to does not exist.
@@ -24,10 +19,7 @@ func IsForeignKeyViolation(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "23503"
 	}
-	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
-		return lite.Code() == sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY
-	}
-	return false
+	return foreignKeyInSQLite(err)
 }
 
 // isLockTimeout tells whether a statement gave up waiting for a lock that others hold.
