@@ -19,12 +19,36 @@ type decoder struct {
 	document *Document
 	lookup   func(string) (string, bool)
 	anchors  map[string]ast.Node
+	keys     map[reflect.Type]*keys
 	nodes    int
 	maxNodes int
 }
 
+// keys are those of a struct, with their places, and in their order.
+type keys struct {
+	fields map[string]reflect.StructField
+	names  []string
+}
+
+// keysOf finds the keys of a type once, however many sites a file has.
+func (d *decoder) keysOf(of reflect.Type) *keys {
+	if known := d.keys[of]; known != nil {
+		return known
+	}
+	found := &keys{fields: map[string]reflect.StructField{}}
+	for _, field := range reflect.VisibleFields(of) { // those of embedded structs too
+		if name := field.Tag.Get("yaml"); name != "" && name != "-" {
+			found.fields[name] = field
+			found.names = append(found.names, name)
+		}
+	}
+	d.keys[of] = found
+	return found
+}
+
 func (d *decoder) decodeRoot(root ast.Node, dst any) {
 	d.anchors = map[string]ast.Node{}
+	d.keys = map[reflect.Type]*keys{}
 	ast.Walk(anchorCollector(d.anchors), root)
 	d.document.positions[""] = nodePosition(root)
 	d.value(root, reflect.ValueOf(dst).Elem(), "")
@@ -155,16 +179,9 @@ func keyName(entry *ast.MappingValueNode) string { return entry.Key.GetToken().V
 
 func (d *decoder) structure(node ast.Node, dst reflect.Value, path string) {
 	entries, ok := entriesOf(node)
-	fields := map[string][]int{}
-	known := make([]string, 0, dst.NumField())
-	for _, field := range reflect.VisibleFields(dst.Type()) { // those of embedded structs too
-		if name := field.Tag.Get("yaml"); name != "" && name != "-" {
-			fields[name] = field.Index
-			known = append(known, name)
-		}
-	}
+	known := d.keysOf(dst.Type())
 	if !ok {
-		d.fault(node, "%s wants keys with values here (%s)", nameOf(path), strings.Join(known, ", "))
+		d.fault(node, "%s wants keys with values here (%s)", nameOf(path), strings.Join(known.names, ", "))
 		return
 	}
 	for _, entry := range entries {
@@ -173,14 +190,14 @@ func (d *decoder) structure(node ast.Node, dst reflect.Value, path string) {
 			d.fault(entry, "merge keys (<<) are not supported: write the keys out")
 			continue
 		}
-		index, ok := fields[name]
+		field, ok := known.fields[name]
 		if !ok {
-			d.fault(entry, "unknown key %q%s%s", name, inside(path), Suggest(name, known))
+			d.fault(entry, "unknown key %q%s%s", name, inside(path), Suggest(name, known.names))
 			continue
 		}
-		field := dst.Type().FieldByIndex(index)
-		d.value(entry.Value, dst.FieldByIndex(index), join(path, name))
-		d.choice(entry.Value, dst.FieldByIndex(index), field, join(path, name))
+		at, value := join(path, name), dst.FieldByIndex(field.Index)
+		d.value(entry.Value, value, at)
+		d.choice(entry.Value, value, field, at)
 	}
 }
 
@@ -226,7 +243,7 @@ func (d *decoder) sequence(node ast.Node, dst reflect.Value, path string) {
 		return
 	}
 	for _, item := range sequence.Values {
-		at := fmt.Sprintf("%s[%d]", path, dst.Len())
+		at := path + "[" + strconv.Itoa(dst.Len()) + "]"
 		element := reflect.New(dst.Type().Elem()).Elem()
 		delete(d.document.positions, at)
 		if isScalarType(element) && d.vanishes(item) {

@@ -67,11 +67,12 @@ type Document struct {
 // Decode fills dst, a pointer to a struct with `yaml` tags, from content. name is what faults call the file; lookup finds
 // variables. The Document is never nil: it holds the faults found so far and takes further ones.
 func Decode(name string, content []byte, lookup func(string) (string, bool), dst any) *Document {
-	d := &Document{name: name, positions: map[string]position{}}
+	d := &Document{name: name}
 	if len(content) > maxSize {
 		d.add(position{}, fmt.Sprintf("the file is larger than %d MiB", maxSize>>20))
 		return d
 	}
+	d.positions = make(map[string]position, len(content)/32) // a value has about so many bytes
 	root, ok := d.parse(content)
 	if !ok {
 		return d
