@@ -75,7 +75,7 @@ packages() {
 	say "packages"
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends ca-certificates curl openssl ufw unattended-upgrades >/dev/null
+	apt-get install -y -qq --no-install-recommends ca-certificates curl iproute2 openssl ufw unattended-upgrades >/dev/null
 	if ! docker compose version >/dev/null 2>&1; then
 		# Docker's own packages, if its repository is set up; else the distribution's, which name things differently.
 		for compose in docker-compose-plugin docker-compose-v2 docker-compose; do
@@ -123,7 +123,10 @@ END
 firewall() {
 	say "a firewall that admits SSH, 80, 443"
 	local rule
-	for rule in OpenSSH 22/tcp 80/tcp 443/tcp 443/udp; do ufw allow "$rule" >/dev/null 2>&1 || true; done
+	# Where sshd listens, which need not be 22: nobody is to be locked out.
+	for rule in OpenSSH $(ss --no-header --tcp --listening --numeric --processes | awk '/"sshd"/ {sub(/.*:/, "", $4); print $4 "/tcp"}' | sort --unique) 80/tcp 443/tcp 443/udp; do
+		ufw allow "$rule" >/dev/null 2>&1 || true
+	done
 	ufw --force enable >/dev/null || say "the firewall cannot be switched on here: let the security group be one"
 }
 

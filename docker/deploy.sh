@@ -365,12 +365,13 @@ prune() {
 		if [ "$release" != "$(state blue)" ] && [ "$release" != "$(state green)" ]; then
 			mv "releases/$release" "releases/.$release"
 			kept=$(cat releases/[!.]*/images.env)
-			sed --quiet 's/^[A-Z]*_IMAGE=//p' "releases/.$release/images.env" | while read -r image; do
+			for image in $(variable "releases/.$release/images.env" PROXY_IMAGE '') $(variable "releases/.$release/images.env" APP_IMAGE '') \
+				$(variable "releases/.$release/images.env" WORKER_IMAGE ''); do
 				grep --quiet --fixed-strings "=$image" <<<"$kept" || docker image rm "$image" >/dev/null 2>&1 || true
 			done
 			rm --recursive --force "releases/.${release:?}"
 		fi
-	done < <(find releases -mindepth 1 -maxdepth 1 -type d -name '[!.]*' -printf '%T@ %f\n' | sort --numeric-sort --reverse |
+	done < <(find releases -mindepth 2 -maxdepth 2 -path 'releases/[!.]*/images.env' -printf '%T@ %h\n' | sed 's,releases/,,' | sort --numeric-sort --reverse |
 		tail --lines "+$((keep + 1))" | cut --delimiter ' ' --fields 2-)
 }
 

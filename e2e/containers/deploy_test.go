@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -95,6 +96,7 @@ func TestProductionHost(t *testing.T) {
 	h.deploy(v1)
 	l := newLoad(t, h)
 	t.Run("releases come and go under load without a lost request", func(t *testing.T) { releasesComeAndGo(t, h.in(t), v1, l) })
+	t.Run("an operator's commands do what they say", func(t *testing.T) { operate(t, h.in(t), l) })
 	t.Run("the load notices a container that is recreated", func(t *testing.T) { recreateIsNoticed(t, h.in(t), l) })
 	t.Run("after a power cut the site comes back with every write", func(t *testing.T) { comesBack(t, h.in(t), l) })
 }
@@ -197,6 +199,54 @@ func releasesComeAndGo(t *testing.T, h *host, v1 release, l *load) {
 		t.Errorf("%d requests and %d posts are too few to tell", requests, len(l.posted))
 	}
 	h.checkAudit()
+}
+
+// operate runs what docs/deploy.md and docs/backup.md tell an operator to type.
+func operate(t *testing.T, h *host, l *load) {
+	if status := h.shell("/opt/portico/deploy.sh status"); !strings.Contains(status, "serves:   v12 ") || !strings.Contains(status, "UPSTREAM") && !strings.Contains(status, "upstream") {
+		t.Errorf("status tells\n%s", status)
+	}
+	client := l.client(false, true)
+	h.shell(`/opt/portico/deploy.sh proxy maintenance app on --message "We are back at 14:00."`)
+	if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusServiceUnavailable); err != nil {
+		t.Errorf("under maintenance: %v", err)
+	}
+	h.shell("/opt/portico/deploy.sh proxy maintenance app off")
+	if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK); err != nil {
+		t.Errorf("after maintenance: %v", err)
+	}
+	if logs := h.shell("timeout 5 /opt/portico/deploy.sh logs app || [ $? = 124 ]"); !strings.Contains(logs, "app-") {
+		t.Errorf("logs tells %q", logs)
+	}
+	h.shell("/opt/portico/deploy.sh backup")
+	listed := h.shell("/opt/portico/deploy.sh backups")
+	name := regexp.MustCompile(`portico-\d{8}T\d{6}Z\.dump`).FindString(listed)
+	if name == "" {
+		t.Fatalf("backups tells\n%s", listed)
+	}
+	h.shell("/opt/portico/deploy.sh restore " + name + " --replace")
+	h.await("the restored site", func() bool {
+		_, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK)
+		return err == nil
+	})
+	if lost := l.lost(t); len(lost) > 0 {
+		t.Errorf("of %d posts the restored database lacks %v", len(l.posted), lost)
+	}
+	h.shell("/opt/portico/deploy.sh prune")
+	if kept := strings.Fields(h.shell("ls /opt/portico/releases")); len(kept) > 7 {
+		t.Errorf("%d releases are kept: %q", len(kept), kept)
+	}
+	for _, mistake := range []struct{ line, tells string }{
+		{"deploy nothing-of-that-name", "releases/nothing-of-that-name/docker-compose.prod.yml is missing"},
+		{"deploy ../etc", "is not the name of a release"},
+		{"deploy v12 --force", "unknown option --force"},
+		{"undo", "no such command"},
+		{"restore no-such.dump", "nothing was restored"},
+	} {
+		if output, err := h.ssh(t.Context(), nil, "/opt/portico/deploy.sh "+mistake.line); err == nil || !strings.Contains(output, mistake.tells) {
+			t.Errorf("deploy.sh %s told %q (%v), want %q", mistake.line, output, err, mistake.tells)
+		}
+	}
 }
 
 // recreateIsNoticed shows that the load would have told of requests lost: the usual way of replacing a container loses some.
