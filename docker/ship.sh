@@ -20,6 +20,8 @@ IMAGES_ENV is a file with PROXY_IMAGE, APP_IMAGE and WORKER_IMAGE, by digest. Fr
   REGISTRY_USER, REGISTRY_TOKEN   ssh: let the host pull from the images' registry, for as long as this takes
   ENV_VARS         ssh: the text of settings.env, the settings of app and worker; it takes the place of the one there
 
+Where .env on the host has SECRETS_FROM, a deploy brings secrets from the Parameter Store first: docker/fetch-secrets.sh --help.
+
 examples:
   DEPLOY_HOST=deploy@203.0.113.7 docker/ship.sh deploy 4f2c1d9 images.env
   DEPLOY_VIA=ssm DEPLOY_INSTANCE=i-0123456789abcdef0 docker/ship.sh rollback
@@ -42,7 +44,7 @@ archive() {
 	install -m 0644 docker-compose.prod.yml "$pack/docker-compose.prod.yml" &&
 		install -m 0644 "${PROXY_YAML:-docker/proxy.prod.yaml}" "$pack/proxy.yaml" &&
 		install -m 0644 "$2" "$pack/images.env" &&
-		install -m 0755 docker/deploy.sh docker/backup.sh docker/backup-upload.sh "$pack" &&
+		install -m 0755 docker/deploy.sh docker/backup.sh docker/backup-upload.sh docker/fetch-secrets.sh "$pack" &&
 		tar --create --gzip --owner 0 --group 0 --numeric-owner --mtime "@0" --sort name --directory "$pack" . | base64 --wrap 76
 	rm --recursive --force "$pack"
 }
@@ -67,6 +69,7 @@ script() {
 		archive "$2" "$3"
 		echo END
 		[ "$via" = ssm ] || secrets "$3"
+		printf 'releases/%q/fetch-secrets.sh --configured </dev/null 2>&1\n' "$2"
 		printf 'releases/%q/deploy.sh deploy %q' "$2" "$2"
 		[ $# -lt 4 ] || printf ' %q' "${@:4}"
 	else
@@ -77,23 +80,32 @@ script() {
 
 by_ssh() { script "$@" | ssh "$DEPLOY_HOST" bash -s; }
 
-# by_ssm VERB …: what is sent can be read by who may read the history of commands, so that no secret goes this way.
+# by_ssm VERB …: what is sent can be read by who may read the history of commands, so that no secret goes this way. The agent
+# gives it to sh, which is not bash on Debian and Ubuntu; packed, it stays far below what a command may hold.
 by_ssm() {
-	local parameters command status=Pending
+	local packed command answer status=Pending silent=0
 	[ -z "${ENV_VARS:-}" ] || say "ENV_VARS is left out: Systems Manager would keep it in its history; see docs/aws.md for Parameter Store"
-	parameters=$(jq --null-input --compact-output --arg line "base64 --decode <<<'$(script "$@" | base64 --wrap 0)' | sudo --user '${DEPLOY_USER:-deploy}' --login bash -s" \
-		'{commands: ["set -o pipefail", $line], executionTimeout: ["1800"]}')
+	packed=$(script "$@" | gzip --best --no-name | base64 --wrap 0)
 	command=$(aws ssm send-command --document-name AWS-RunShellScript --instance-ids "$DEPLOY_INSTANCE" --comment "portico $1 ${2:-}" \
-		--parameters "$parameters" --query Command.CommandId --output text)
+		--parameters "$(jq --null-input --arg line "printf %s '$packed' | base64 --decode | gunzip | sudo --user '${DEPLOY_USER:-deploy}' --login bash -s" \
+			'{commands: [$line], executionTimeout: ["1800"]}')" --query Command.CommandId --output text)
 	say "command $command"
 	while case $status in Pending | InProgress | Delayed | Cancelling) true ;; *) false ;; esac do
 		sleep "${SHIP_POLL:-3}"
-		# Right after it was sent the command may not be known yet.
-		status=$(aws ssm get-command-invocation --command-id "$command" --instance-id "$DEPLOY_INSTANCE" --query Status --output text 2>/dev/null || echo Pending)
+		if answer=$(invocation "$command" Status 2>&1); then
+			status=${answer##*$'\n'} silent=0
+		else # right after it was sent the command may not be known yet
+			silent=$((silent + 1))
+			[ $silent -lt 20 ] || die "command $command cannot be followed, and may still run: $answer"
+		fi
 		[ $SECONDS -lt 1900 ] || die "command $command has not ended after half an hour"
 	done
-	aws ssm get-command-invocation --command-id "$command" --instance-id "$DEPLOY_INSTANCE" --query '[StandardOutputContent, StandardErrorContent]' --output text
+	invocation "$command" '[StandardOutputContent, StandardErrorContent]'
 	[ "$status" = Success ] || die "$1 on $DEPLOY_INSTANCE ended with $status"
+}
+
+invocation() { # COMMAND QUERY
+	aws ssm get-command-invocation --command-id "$1" --instance-id "$DEPLOY_INSTANCE" --query "$2" --output text
 }
 
 case "${1:-} $#" in
