@@ -28,7 +28,7 @@ var stubs = map[string]string{
 	"aws-actions/configure-aws-credentials": `echo assume ${{ inputs.role-to-assume }} >>"$RECORD"`,
 	"anchore/scan-action":                   `echo scan ${{ inputs.image }} >>"$RECORD"`,
 	"sigstore/cosign-installer":             `true`,
-	"docker/build-push-action":              `echo build ${{ inputs.target }} ${{ inputs.platforms }} push=${{ inputs.push }} sbom=${{ inputs.sbom }} ${{ inputs.tags }} >>"$RECORD"; echo "digest=sha256:$(printf %s ${{ inputs.target }} | sha256sum | cut -d ' ' -f 1)" >>"$GITHUB_OUTPUT"`,
+	"docker/build-push-action":              `echo build ${{ inputs.target }} ${{ inputs.platforms }} sbom=${{ inputs.sbom }} ${{ inputs.outputs }} ${{ inputs.tags }} >>"$RECORD"; echo "digest=sha256:$(printf %s ${{ inputs.target }} | sha256sum | cut -d ' ' -f 1)" >>"$GITHUB_OUTPUT"`,
 	"actions/upload-artifact":               `mkdir -p "$ARTIFACTS" && cp ${{ inputs.path }} "$ARTIFACTS"`,
 	"actions/download-artifact":             `mkdir -p ${{ inputs.path }} && cp "$ARTIFACTS"/* ${{ inputs.path }}`,
 }
@@ -38,23 +38,38 @@ var programs = map[string]string{
 	"ssh":    `echo "ssh $*" >>"$RECORD"; cat >>"$RECORD.sent"; echo "the host says: done"; if [ -f "$RECORD.host-fails" ]; then exit 1; fi`,
 	"curl":   `echo "curl ${!#}" >>"$RECORD"; if [ -f "$RECORD.site-fails" ]; then exit 22; fi`,
 	"cosign": `echo "$*" >>"$RECORD"`,
-	"docker": `echo "docker $*" >>"$RECORD"; case "$*" in *imagetools*) printf 'sha256:%064d' 7 ;; esac`,
-	"aws": `echo "aws $1 $2" >>"$RECORD"; case $2 in
-get-login-password) echo secret ;;
-send-command) echo command-1 ;;
-get-command-invocation) case "$*" in *--query\ Status*) echo Success ;; *) echo "the host says: done" ;; esac ;;
+	"docker": `echo "docker $*" >>"$RECORD"
+case "$*" in
+*--password-stdin*) cat >/dev/null ;;
+*imagetools\ inspect*--format*) printf 'sha256:%064d' 7 ;;
+*imagetools\ inspect*) exit 1 ;;
 esac`,
-	"sudo": `"$@"`,
+	"aws": `echo "aws $1 $2" >>"$RECORD"
+case $2 in
+get-login-password) echo secret ;;
+send-command) # as the agent does it: by sh
+	while [ "$1" != --parameters ]; do shift; done
+	printf %s "$2" >"$RECORD.parameters"
+	jq --raw-output '.commands[]' "$RECORD.parameters" >"$RECORD.command"
+	sh "$RECORD.command" >"$RECORD.host" 2>&1 && status=Success || status=Failed
+	echo "$status" >"$RECORD.status"
+	echo command-1 ;;
+get-command-invocation) case "$*" in *--query\ Status*) cat "$RECORD.status" ;; *) cat "$RECORD.host" ;; esac ;;
+get-parameters-by-path) echo /portico/secrets/smtp_url ;;
+get-parameter) echo smtp://mail.test:587 ;;
+esac`,
+	"sudo": `while [ "${1#--}" != "$1" ]; do if [ "$1" = --user ]; then shift; fi; shift; done
+"$@"`,
 }
 
-// scripts of the checkout that the workflows call and other tests run.
-var scripts = []string{".ci/run", ".ci/install-test-tools"}
+// scripts of the checkout that other tests run: here they only write down that they were called.
+var scripts = []string{".ci/run", ".ci/install-test-tools", "docker/deploy.sh"}
 
 // pipeline is a copy of the checkout in which act runs workflows.
 type pipeline struct {
-	t              *testing.T
-	folder, record string
-	environ        []string
+	t                    *testing.T
+	folder, record, host string // host is the folder of deploy.sh, as Systems Manager reaches it
+	environ              []string
 }
 
 func newPipeline(t *testing.T) *pipeline {
@@ -64,7 +79,7 @@ func newPipeline(t *testing.T) *pipeline {
 	}
 	p := &pipeline{t: t, folder: t.TempDir()}
 	aside := t.TempDir()
-	p.record = filepath.Join(aside, "record")
+	p.record, p.host = filepath.Join(aside, "record"), filepath.Join(aside, "host")
 	p.environ = []string{"RECORD=" + p.record, "CHECKOUT=" + p.folder, "ARTIFACTS=" + filepath.Join(aside, "artifacts"), "HOME=" + filepath.Join(aside, "home"),
 		"PATH=" + filepath.Join(aside, "bin") + ":" + os.Getenv("PATH")}
 	command(t, nil, "sh", "-c", "git ls-files -z --cached --others --exclude-standard -- .github docker docker-compose.prod.yml .ci | xargs --null cp --parents --target-directory "+p.folder)
@@ -72,7 +87,16 @@ func newPipeline(t *testing.T) *pipeline {
 		executable(t, filepath.Join(aside, "bin", name), body)
 	}
 	for _, name := range scripts {
-		executable(t, filepath.Join(p.folder, name), `echo `+name+` $* >>"$RECORD"`)
+		executable(t, filepath.Join(p.folder, name), `echo `+name+` $* >>"$RECORD"; echo the host says: done`)
+	}
+	// What the summary tells is kept; act takes its file away.
+	if err := os.Rename(filepath.Join(p.folder, "docker/summary.sh"), filepath.Join(p.folder, "docker/summary")); err != nil {
+		t.Fatal(err)
+	}
+	executable(t, filepath.Join(p.folder, "docker/summary.sh"), `docker/summary | tee "$RECORD.summary"`)
+	executable(t, filepath.Join(p.host, "deploy.sh"), `echo deploy.sh $* >>"$RECORD"`)
+	if err := os.Mkdir(filepath.Join(p.host, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	for _, arguments := range [][]string{{"init", "--quiet", "--initial-branch", "main"}, {"add", "--all"},
 		{"-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", "test"}} {
@@ -157,6 +181,14 @@ func (p *pipeline) recorded(suffix string) string {
 	return string(content)
 }
 
+// configure writes the host's .env.
+func (p *pipeline) configure(content string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.host, ".env"), []byte(content), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // fails lets the host or the site fail from now on.
 func (p *pipeline) fails(what string) {
 	p.t.Helper()
@@ -189,7 +221,8 @@ func TestAPushIsTestedBuiltSignedAndShippedByDigest(t *testing.T) {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	record := p.recorded("")
-	steps := []string{".ci/run", "build app linux/amd64,linux/arm64 push=true sbom=true", "scan ghcr.io/nektos/act/app@sha256:", "sign --yes ghcr.io/nektos/act/app@sha256:", "ssh deploy@host.test bash -s", "curl https://portico.test/"}
+	steps := []string{".ci/run", "build app linux/amd64,linux/arm64 sbom=true type=image,name=ghcr.io/nektos/act/app,push-by-digest=true", "scan ghcr.io/nektos/act/app@sha256:",
+		"sign --yes ghcr.io/nektos/act/app@sha256:", "docker buildx imagetools create --tag ghcr.io/nektos/act/app:", "ssh deploy@host.test bash -s", "curl https://portico.test/"}
 	at := -1
 	for _, step := range steps {
 		next := strings.Index(record, step)
@@ -219,6 +252,9 @@ func TestAPushIsTestedBuiltSignedAndShippedByDigest(t *testing.T) {
 	if found := regexp.MustCompile(`(?m)^(PROXY|APP|WORKER)_IMAGE=ghcr\.io/[a-z0-9./-]+/(proxy|app|worker)@sha256:[0-9a-f]{64}$`).FindAllString(string(images), -1); len(found) != 3 {
 		t.Errorf("images.env is\n%s", images)
 	}
+	if summary := p.recorded(".summary"); !strings.Contains(summary, "serves** https://portico.test/.") || !strings.Contains(summary, "| image of worker | `ghcr.io/nektos/act/worker@sha256:") {
+		t.Errorf("the summary is\n%s", summary)
+	}
 	if _, err := os.Stat(filepath.Join(unpacked, "deploy.sh")); err != nil {
 		t.Error(err)
 	}
@@ -235,6 +271,9 @@ func TestASiteThatDoesNotAnswerFromOutsideIsRolledBack(t *testing.T) {
 	if sent := p.recorded(".sent"); !strings.Contains(sent, "/deploy.sh deploy ") || !strings.Contains(sent, "./deploy.sh rollback") {
 		t.Errorf("no rollback was sent but\n%s", sent)
 	}
+	if summary := p.recorded(".summary"); !strings.Contains(summary, "neither with ") || !strings.Contains(summary, "| rolled back | yes |\n| answers from outside after that | **no** |") {
+		t.Errorf("the summary is\n%s", summary)
+	}
 }
 
 func TestAHostThatSwitchesBackMakesTheRunFail(t *testing.T) {
@@ -247,6 +286,9 @@ func TestAHostThatSwitchesBackMakesTheRunFail(t *testing.T) {
 	}
 	if record := p.recorded(""); strings.Contains(record, "curl") || strings.Contains(p.recorded(".sent"), "rollback") {
 		t.Errorf("the host has gone back by itself, and yet the record is\n%s", record)
+	}
+	if summary := p.recorded(".summary"); !strings.Contains(summary, "**Not deployed.**") || !strings.Contains(summary, "the host says: done") {
+		t.Errorf("the summary is\n%s", summary)
 	}
 }
 
@@ -262,25 +304,92 @@ func TestARollbackByHandBuildsNothing(t *testing.T) {
 	}
 }
 
-func TestSystemsManagerCarriesAReleaseWithoutSecrets(t *testing.T) {
+func TestAReleaseThatWasBuiltBeforeIsShippedByItsDigests(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("jq"); err != nil {
-		t.Fatal("jq is missing: apt-get install jq")
-	}
+	const built, digest = "4f2c1d94f2c1d94f2c1d94f2c1d94f2c1d94f2c1", "@sha256:0000000000000000000000000000000000000000000000000000000000000007"
 	p := newPipeline(t)
-	output, err := p.run("push", "deploy.yml", "--var", "DEPLOY_VIA=ssm", "--var", "DEPLOY_INSTANCE=i-0123", "--var", "SITE_URL=https://portico.test/",
-		"--var", "AWS_REGION=eu-central-1", "--var", "AWS_DEPLOY_ROLE=arn:deploy", "--var", "AWS_BUILD_ROLE=arn:build",
-		"--var", "ECR_REGISTRY=123456789012.dkr.ecr.eu-central-1.amazonaws.com/portico", "--secret", "ENV_VARS=A=secret-setting", "--env", "SHIP_POLL=0.1")
+	output, err := p.run("workflow_dispatch", "deploy.yml", append(bySSH, "--input", "release="+built, "--input", "allow_destructive=true")...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	record := p.recorded("")
-	for _, want := range []string{"assume arn:build", "assume arn:deploy", "aws ssm send-command", "aws ssm get-command-invocation"} {
+	if strings.Contains(record, "build ") || strings.Contains(record, ".ci/run") || !strings.Contains(record, "checkout "+built) {
+		t.Errorf("the record is\n%s", record)
+	}
+	if sent := p.recorded(".sent"); !strings.Contains(sent, "/deploy.sh deploy "+built+" --allow-destructive") {
+		t.Errorf("the host is sent\n%s", sent)
+	}
+	if summary := p.recorded(".summary"); strings.Count(summary, digest+"`") != 3 {
+		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
+func TestSettingsThatAreMissingAreNamedBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	for given, missing := range map[string]string{
+		"DEPLOY_HOST=host.test": "missing in the environment production: SITE_URL DEPLOY_KNOWN_HOSTS;",
+		"DEPLOY_VIA=ssm":        "missing in the environment production: SITE_URL DEPLOY_INSTANCE AWS_REGION AWS_DEPLOY_ROLE;",
+		"DEPLOY_VIA=ftp":        "DEPLOY_VIA is ftp: ssh or ssm",
+	} {
+		t.Run(given, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t)
+			output, err := p.run("workflow_dispatch", "deploy.yml", "--input", "action=rollback", "--var", given)
+			if err == nil || !strings.Contains(output, missing) {
+				t.Errorf("it ended with %v, want %q\n%s", err, missing, output)
+			}
+			if summary := p.recorded(".summary"); p.recorded(".sent") != "" || !strings.Contains(summary, "**Nothing was sent to the host.**") {
+				t.Errorf("the summary is\n%s", summary)
+			}
+		})
+	}
+}
+
+var bySSM = []string{"--var", "DEPLOY_VIA=ssm", "--var", "DEPLOY_INSTANCE=i-0123", "--var", "SITE_URL=https://portico.test/",
+	"--var", "AWS_REGION=eu-central-1", "--var", "AWS_DEPLOY_ROLE=arn:deploy", "--var", "AWS_BUILD_ROLE=arn:build",
+	"--var", "ECR_REGISTRY=123456789012.dkr.ecr.eu-central-1.amazonaws.com/portico", "--env", "SHIP_POLL=0.1"}
+
+func TestSystemsManagerCarriesAReleaseWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.configure("SECRETS_FROM=/portico\n")
+	output, err := p.run("push", "deploy.yml", append(bySSM, "--var", "DEPLOY_FOLDER="+p.host, "--secret", "ENV_VARS=A=secret-setting")...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	record := p.recorded("")
+	for _, want := range []string{"assume arn:build", "assume arn:deploy", "aws ssm send-command", "docker/deploy.sh deploy "} {
 		if !strings.Contains(record, want) {
 			t.Errorf("%q is missing in the record\n%s", want, record)
 		}
 	}
-	if strings.Contains(record, "secret-setting") || strings.Contains(record, "\nssh ") {
+	command := p.recorded(".command")
+	if strings.Contains(record+command, "secret-setting") || strings.Contains(record, "\nssh ") {
+		t.Errorf("the record is\n%s\nand what was sent\n%s", record, command)
+	}
+	if size := len(p.recorded(".parameters")); size > 32_000 {
+		t.Errorf("what is sent has %d bytes: Systems Manager may refuse it", size)
+	}
+	images, err := filepath.Glob(filepath.Join(p.host, "releases/*/images.env"))
+	if err != nil || len(images) != 1 {
+		t.Errorf("the host has %q: %v", images, err)
+	}
+	if secret, err := os.ReadFile(filepath.Join(p.host, "secrets/smtp_url")); err != nil || string(secret) != "smtp://mail.test:587\n" {
+		t.Errorf("the secret that Parameter Store has is %q on the host: %v", secret, err)
+	}
+	if summary := p.recorded(".summary"); !strings.Contains(summary, "| host | i-0123, by Systems Manager |") || !strings.Contains(summary, "the host says: done") {
+		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
+func TestACommandThatFailsOnTheHostFailsTheRunThroughSystemsManager(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t) // without .env there, as on a host that nobody has prepared
+	output, err := p.run("push", "deploy.yml", append(bySSM, "--var", "DEPLOY_FOLDER="+p.host)...)
+	if err == nil || !strings.Contains(output, "deploy on i-0123 ended with Failed") {
+		t.Errorf("it ended with %v\n%s", err, output)
+	}
+	if record := p.recorded(""); strings.Contains(record, "deploy.sh") || strings.Contains(record, "curl") {
 		t.Errorf("the record is\n%s", record)
 	}
 }
@@ -293,12 +402,28 @@ func TestTheSummaryTellsWhatADeploymentCameTo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := command(t, []string{"ACTION=deploy", "RELEASE=4f2c1d9", "DEPLOY_VIA=ssh", "DEPLOY_HOST=deploy@host.test", "SITE_URL=https://portico.test/",
-		"RESULT=failure", "SWITCHED=failure", "OUTSIDE=skipped", "ROLLED_BACK=skipped"}, "bash", "-c", "script=$PWD/docker/summary.sh; cd "+folder+" && $script")
-	want := "## deploy: failure\n\n| | |\n| --- | --- |\n| release | 4f2c1d9 |\n| host | deploy@host.test, by SSH |\n| switched | failure |\n" +
-		"| https://portico.test/ from outside | skipped |\n| rolled back | skipped |\n\n```\nAPP_IMAGE=ghcr.io/o/r/app@sha256:1\n```\n\n" +
-		"<details><summary>What the host said</summary>\n\n```\ndeploy: v2 failed; v1 serves\n```\n</details>"
-	if got != want {
+	summary := func(action, switched, outside, rolledBack, again string) string {
+		return command(t, []string{"ACTION=" + action, "RELEASE=4f2c1d9", "DEPLOY_VIA=ssh", "DEPLOY_HOST=deploy@host.test", "SITE_URL=https://portico.test/",
+			"SWITCHED=" + switched, "OUTSIDE=" + outside, "ROLLED_BACK=" + rolledBack, "AGAIN=" + again},
+			"bash", "-c", "script=$PWD/docker/summary.sh; cd "+folder+" && $script")
+	}
+	want := "## Deploy\n\n**Rolled back.** With 4f2c1d9, https://portico.test/ did not answer from outside; with the release before it does.\n\n| | |\n| --- | --- |\n| release | 4f2c1d9 |\n" +
+		"| host | deploy@host.test, by SSH |\n| the host has switched | yes |\n| answers from outside | **no** |\n| rolled back | yes |\n| answers from outside after that | yes |\n" +
+		"| image of app | `ghcr.io/o/r/app@sha256:1` |\n\n<details><summary>What the host said</summary>\n\n```\ndeploy: v2 failed; v1 serves\n```\n</details>"
+	if got := summary("deploy", "success", "failure", "success", "success"); got != want {
 		t.Errorf("the summary is\n%s\nwant\n%s", got, want)
+	}
+	for _, test := range []struct{ action, switched, outside, rolledBack, tells string }{
+		{"deploy", "success", "success", "skipped", "**4f2c1d9 serves**"},
+		{"deploy", "failure", "skipped", "skipped", "**Not deployed.**"},
+		{"deploy", "success", "failure", "failure", "and the rollback failed.**"},
+		{"deploy", "skipped", "skipped", "skipped", "**Nothing was sent to the host.**"},
+		{"rollback", "success", "success", "skipped", "**The release before serves**"},
+		{"rollback", "success", "failure", "skipped", "**Rolled back, and yet"},
+		{"rollback", "failure", "skipped", "skipped", "**Not rolled back.**"},
+	} {
+		if got := summary(test.action, test.switched, test.outside, test.rolledBack, "skipped"); !strings.Contains(got, test.tells) {
+			t.Errorf("%+v: the summary is\n%s", test, got)
+		}
 	}
 }
