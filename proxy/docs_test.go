@@ -82,7 +82,10 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 // The house's own files must load, with the folders and variables that the images give them.
 func TestTheShippedConfigurationsAreValid(t *testing.T) {
 	t.Parallel()
+	key := filepath.Join(t.TempDir(), "storage_key")
+	write(t, key, strings.Repeat("x", 32))
 	variables := map[string]string{
+		"STORAGE_KEY_FILE": key, "REDIS_URL": "rediss://:secret@cache.internal:6379/0", "BALANCER": "10.0.0.0/16",
 		"SITE_HOST": "example.com", "HTTP_ADDR": "127.0.0.1:8080", "HTTPS_ADDR": "127.0.0.1:8443", "APP_ADDR": "127.0.0.1:1", "WORKER_ADDR": "127.0.0.1:2",
 	}
 	lookup := func(name string) (string, bool) {

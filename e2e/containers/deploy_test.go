@@ -47,7 +47,13 @@ func newLoad(t *testing.T, h *host) *load {
 	if !l.roots.AppendCertsFromPEM([]byte(root)) {
 		t.Fatalf("the local authority's root is no certificate: %s", root)
 	}
-	told := h.root("sh", "-c", "docker exec portico-app-$(cat /opt/portico/state/app)-1 /app createadmin ops@example.com")
+	l.signUp(t, h.root("sh", "-c", "docker exec portico-app-$(cat /opt/portico/state/app)-1 /app createadmin ops@example.com"))
+	return l
+}
+
+// signUp makes a school, a board and a member who posts, as the administrator of whom createadmin told.
+func (l *load) signUp(t *testing.T, told string) {
+	t.Helper()
 	fields := strings.Fields(told) // administrator ADDRESS, password PASSWORD
 	client := l.client(true, false)
 	defer client.CloseIdleConnections()
@@ -80,7 +86,6 @@ func newLoad(t *testing.T, h *host) *load {
 		"email": "mina@example.com", "password1": "long enough 77", "password2": "long enough 77", "nickname": "mina", "school_id": school.ID, "admission_year": 2024,
 	}, http.StatusCreated, &session)
 	l.token = session.Access
-	return l
 }
 
 // scenario is a line of the table that the test prints.
