@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format h2spec bench-edge images up down smoke e2e-containers
+.PHONY: help run build test check format h2spec bench-edge images up down smoke check-manifests e2e-containers
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PROGRAMS := portico proxy app worker
@@ -61,7 +61,10 @@ up: ## Build and start everything in containers: https://localhost
 down: ## Stop the containers; their data stays (docker compose down --volumes forgets it)
 	docker compose down
 
-e2e-containers: $(ACT) ## Images, production deploys under load, backups, several hosts: tests that need a Docker engine
+check-manifests: ## Build what is in docker/kubernetes and read it strictly by the types of Kubernetes
+	cd docker/kubernetes/check && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+
+e2e-containers: $(ACT) check-manifests ## Images, production deploys under load, backups, several hosts: tests that need a Docker engine
 	go test -tags containers -count=1 -timeout 40m ./e2e/containers $(ARGS)
 
 smoke: ## Build, start and try the containers on ports of their own, then remove them and their data

@@ -92,7 +92,7 @@ func TestTheShippedConfigurationsAreValid(t *testing.T) {
 		value, ok := variables[name]
 		return value, ok
 	}
-	for _, pattern := range []string{"../docker/proxy*.yaml", "../cmd/portico/proxy.yaml"} {
+	for _, pattern := range []string{"../docker/proxy*.yaml", "../docker/kubernetes/*/proxy.yaml", "../cmd/portico/proxy.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s: %v, %v", pattern, files, err)
