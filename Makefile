@@ -16,7 +16,7 @@ ACTIONLINT    := bin/tools/actionlint@v1.7.12
 H2SPEC        := bin/tools/h2spec@v2.2.1+incompatible
 HCLFMT        := bin/tools/hclfmt@v2.25.0
 ACT           := bin/tools/act@v0.2.89
-SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh\b' -r .ci docker)
+SCRIPTS = $(shell grep -lE '^\#!.*\b(ba)?sh\b' -r .ci docker) infra/aws/first-boot.sh
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

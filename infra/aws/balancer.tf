@@ -84,6 +84,10 @@ resource "aws_acm_certificate" "site" {
   validation_method = "DNS"
   lifecycle {
     create_before_destroy = true
+    precondition {
+      condition     = var.zone != null
+      error_message = "With balancer = \"alb\", zone has to name the hosted zone in which the certificate is proven."
+    }
   }
 }
 

@@ -21,25 +21,58 @@ resource "aws_db_subnet_group" "database" {
   subnet_ids  = local.subnets
 }
 
+# The password is made once, kept in Parameter Store and never in the state. One that RDS manages would change every week, and
+# the site would lose its database then.
+ephemeral "aws_secretsmanager_random_password" "database" {
+  count               = var.database == null ? 0 : 1
+  password_length     = 40
+  exclude_punctuation = true
+}
+
+resource "aws_ssm_parameter" "database_password" {
+  count            = var.database == null ? 0 : 1
+  name             = "/${var.name}/database_password"
+  type             = "SecureString"
+  value_wo         = ephemeral.aws_secretsmanager_random_password.database[0].random_password
+  value_wo_version = 1
+}
+
+ephemeral "aws_ssm_parameter" "database_password" {
+  count = var.database == null ? 0 : 1
+  arn   = aws_ssm_parameter.database_password[0].arn
+}
+
 resource "aws_db_instance" "database" {
-  count                       = var.database == null ? 0 : 1
-  identifier_prefix           = "${var.name}-"
-  engine                      = "postgres"
-  engine_version              = "17"
-  instance_class              = var.database
-  allocated_storage           = 20
-  max_allocated_storage       = 200
-  storage_encrypted           = true
-  db_name                     = "portico"
-  username                    = "portico"
-  manage_master_user_password = true # in Secrets Manager, never in the state
-  db_subnet_group_name        = aws_db_subnet_group.database[0].name
-  vpc_security_group_ids      = [aws_security_group.data[0].id]
-  backup_retention_period     = 14
-  deletion_protection         = true
-  skip_final_snapshot         = false
-  final_snapshot_identifier   = "${var.name}-last"
-  auto_minor_version_upgrade  = true
+  count                      = var.database == null ? 0 : 1
+  identifier_prefix          = "${var.name}-"
+  engine                     = "postgres"
+  engine_version             = "17"
+  instance_class             = var.database
+  allocated_storage          = 20
+  max_allocated_storage      = 200
+  storage_type               = "gp3"
+  storage_encrypted          = true
+  db_name                    = "portico"
+  username                   = "portico"
+  password_wo                = ephemeral.aws_ssm_parameter.database_password[0].value
+  password_wo_version        = 1
+  db_subnet_group_name       = aws_db_subnet_group.database[0].name
+  vpc_security_group_ids     = [aws_security_group.data[0].id]
+  backup_retention_period    = 14
+  copy_tags_to_snapshot      = true
+  deletion_protection        = true
+  skip_final_snapshot        = false
+  final_snapshot_identifier  = "${var.name}-last"
+  auto_minor_version_upgrade = true
+}
+
+# docker/fetch-secrets.sh makes this the host's secrets/database_url.
+resource "aws_ssm_parameter" "database_url" {
+  count            = var.database == null ? 0 : 1
+  name             = "/${var.name}/secrets/database_url"
+  type             = "SecureString"
+  value_wo         = "postgres://portico:${ephemeral.aws_ssm_parameter.database_password[0].value}@${aws_db_instance.database[0].address}:5432/portico?sslmode=verify-full&sslrootcert=/run/secrets/database_ca"
+  value_wo_version = 1
 }
 
 resource "aws_elasticache_subnet_group" "cache" {

@@ -18,26 +18,27 @@ locals {
 }
 
 resource "aws_instance" "host" {
-  ami                    = data.aws_ami.debian.id
-  instance_type          = var.instance_type
-  subnet_id              = local.subnets[0]
-  vpc_security_group_ids = [aws_security_group.host.id]
-  iam_instance_profile   = aws_iam_instance_profile.host.name
-  # Debian's image lacks the agent of Systems Manager, and the CLI that ECR, backups and secrets want.
-  user_data = <<-END
-    #!/bin/bash
-    set -euo pipefail
-    apt-get update -qq && apt-get install -y -qq awscli curl gzip
-    curl --fail --silent --show-error --output /tmp/agent.deb "https://s3.${data.aws_region.here.region}.amazonaws.com/amazon-ssm-${data.aws_region.here.region}/latest/debian_${local.arm ? "arm64" : "amd64"}/amazon-ssm-agent.deb"
-    dpkg --install /tmp/agent.deb && systemctl enable --now amazon-ssm-agent
-    base64 --decode <<<'${base64gzip(file("${path.module}/../../docker/bootstrap.sh"))}' | gunzip >/root/bootstrap.sh
-    bash /root/bootstrap.sh ${local.bootstrap}
-    sudo -u deploy tee --append /opt/portico/.env <<<'BACKUP_S3=s3://${aws_s3_bucket.backups.bucket}/database'
-  END
+  ami                         = data.aws_ami.debian.id
+  instance_type               = var.instance_type
+  subnet_id                   = local.subnets[0]
+  vpc_security_group_ids      = [aws_security_group.host.id]
+  iam_instance_profile        = aws_iam_instance_profile.host.name
+  associate_public_ip_address = true # until it has its own address
+  user_data = join("\n", concat(
+    [
+      "#!/bin/bash",
+      "bootstrap=${base64gzip(file("${path.module}/../../docker/bootstrap.sh"))}",
+      "options=\"${local.bootstrap}\"",
+      "settings='BACKUP_S3=s3://${aws_s3_bucket.backups.bucket}/database",
+      "SECRETS_FROM=/${var.name}'",
+    ],
+    var.database == null ? [] : ["database_ca=https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"],
+    [file("${path.module}/first-boot.sh")],
+  ))
 
   metadata_options {
     http_tokens                 = "required"
-    http_put_response_hop_limit = 2 # programs in containers ask for the role as well
+    http_put_response_hop_limit = 1 # app and worker, in their own network, do not get the role
   }
   root_block_device {
     encrypted   = true
@@ -88,7 +89,7 @@ resource "aws_iam_role_policy" "host" {
 data "aws_iam_policy_document" "host" {
   statement {
     actions   = ["ssm:GetParameter", "ssm:GetParametersByPath"]
-    resources = ["arn:aws:ssm:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}:parameter/${var.name}/*"]
+    resources = [for path in ["", "/*"] : "arn:aws:ssm:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}:parameter/${var.name}${path}"]
   }
   # No right to delete: who takes the host over does not get the backups.
   statement {

@@ -16,7 +16,7 @@ output "github" {
   }
 }
 
-output "database" {
-  description = "Where RDS is, and the secret that holds its password."
-  value       = one([for database in aws_db_instance.database : { address = database.address, secret = database.master_user_secret[0].secret_arn }])
+output "secrets" {
+  description = "Below which name in Parameter Store the host looks for secrets/NAME and settings.env."
+  value       = "/${var.name}"
 }

@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.7"
+  required_version = ">= 1.11" # write-only attributes: passwords that stay out of the state
   required_providers {
     aws = {
       source  = "hashicorp/aws"
