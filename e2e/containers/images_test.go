@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/json"
+	"errors"
 	"io"
 	"os/exec"
 	"slices"
@@ -31,7 +32,7 @@ func files(t *testing.T, image string) map[string][]byte {
 	found := map[string][]byte{}
 	for archive := tar.NewReader(bytes.NewReader(output)); ; {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return found
 		}
 		if err != nil {
