@@ -41,7 +41,7 @@ var programs = map[string]string{
 	"docker": `echo "docker $*" >>"$RECORD"
 case "$*" in
 *--password-stdin*) cat >/dev/null ;;
-*imagetools\ inspect*--format*) printf 'sha256:%064d' 7 ;;
+*imagetools\ inspect*--format\ {{json\ .Manifest}}) printf '{"digest": "sha256:%064d"}' 7 ;;
 *imagetools\ inspect*) exit 1 ;;
 esac`,
 	"aws": `echo "aws $1 $2" >>"$RECORD"
