@@ -65,7 +65,7 @@ secrets() {
 script() {
 	printf 'set -euo pipefail\ncd %q\nexport DEPLOY_RUN=%q\n' "$folder" "$run"
 	if [ "$1" = deploy ]; then
-		printf 'mkdir --parents releases/%q\nbase64 --decode <<"END" | tar --extract --gzip --no-same-owner --directory releases/%q\n' "$2" "$2"
+		printf 'mkdir --parents releases/%q\nbase64 --decode <<"END" | tar --extract --gzip --touch --no-same-owner --directory releases/%q\n' "$2" "$2"
 		archive "$2" "$3"
 		echo END
 		[ "$via" = ssm ] || secrets "$3"

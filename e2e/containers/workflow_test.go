@@ -372,7 +372,11 @@ func TestSystemsManagerCarriesAReleaseWithoutSecrets(t *testing.T) {
 	}
 	images, err := filepath.Glob(filepath.Join(p.host, "releases/*/images.env"))
 	if err != nil || len(images) != 1 {
-		t.Errorf("the host has %q: %v", images, err)
+		t.Fatalf("the host has %q: %v", images, err)
+	}
+	// The age of its folder is the release's: deploy.sh prunes by it.
+	if folder, err := os.Stat(filepath.Dir(images[0])); err != nil || folder.ModTime().Unix() == 0 {
+		t.Errorf("the release's folder is %v: %v", folder, err)
 	}
 	if secret, err := os.ReadFile(filepath.Join(p.host, "secrets/smtp_url")); err != nil || string(secret) != "smtp://mail.test:587\n" {
 		t.Errorf("the secret that Parameter Store has is %q on the host: %v", secret, err)
