@@ -16,6 +16,7 @@ usage: deploy.sh COMMAND
   status [--json]  which release serves, which was before, and the containers
   logs [NAME]    follow the log of app, worker, proxy, postgres or valkey; of all without a name
   proxy ARGS…    a command of the edge: proxy status, proxy canary app --percent 5, proxy maintenance app on
+  app ARGS…      a command of the app: app createadmin you@example.com, app migrate --plan
   backup         write a backup of the database into BACKUP_FOLDER, and bring it to BACKUP_S3 if that is set
   backups        which backups there are
   restore FILE [--replace]  bring a backup back into an empty database, or with --replace in the place of the one in use
@@ -296,7 +297,7 @@ recover() {
 check_release() { # RELEASE
 	local file name
 	[[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || die "'$1' is not the name of a release"
-	for file in docker-compose.prod.yml proxy.yaml images.env deploy.sh backup.sh backup-upload.sh; do
+	for file in docker-compose.prod.yml proxy.yaml images.env deploy.sh backup.sh backup-upload.sh fetch-secrets.sh; do
 		[ -f "releases/$1/$file" ] || die "releases/$1/$file is missing: copy the files of that release first"
 	done
 	for name in PROXY_IMAGE APP_IMAGE WORKER_IMAGE; do
@@ -326,7 +327,7 @@ deploy() {
 	fi
 	attempt deploy "$release" "$colour"
 	if [ "$here" != "$root" ]; then
-		for script in backup.sh backup-upload.sh deploy.sh; do
+		for script in backup.sh backup-upload.sh fetch-secrets.sh deploy.sh; do
 			cp "$here/$script" "$script.new" && mv "$script.new" "$script"
 		done
 	fi
@@ -468,5 +469,6 @@ case "${1:-} $#" in
 "status 1" | "status 2") status "${2:-}" ;;
 "logs 1" | "logs 2") logs "${2:-}" ;;
 "proxy "*) shift && proxy "$@" ;;
+"app "*) shift && docker exec --interactive "$(container "app-$(state app)")" /app "$@" ;;
 *) die "no such command: see deploy.sh --help" ;;
 esac

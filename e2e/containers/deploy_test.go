@@ -47,7 +47,7 @@ func newLoad(t *testing.T, h *host) *load {
 	if !l.roots.AppendCertsFromPEM([]byte(root)) {
 		t.Fatalf("the local authority's root is no certificate: %s", root)
 	}
-	l.signUp(t, h.root("sh", "-c", "docker exec portico-app-$(cat /opt/portico/state/app)-1 /app createadmin ops@example.com"))
+	l.signUp(t, h.shell("/opt/portico/deploy.sh app createadmin ops@example.com"))
 	return l
 }
 
