@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -364,18 +365,48 @@ func (f *fleet) sharesCertificate(t *testing.T) {
 	}
 }
 
+// sharesLimit uses a limit up by both edges at once. An answer of Valkey that takes longer than 50 ms, on a busy machine, lets a
+// request pass by the word of the edge alone, which says so in its log: then the limit is tried as another client.
 func (f *fleet) sharesLimit(t *testing.T) {
-	const from = "198.51.100.251"
+	for client := 251; ; client++ {
+		from, alone := fmt.Sprintf("198.51.100.%d", client), f.countedAlone(t)
+		passed := f.useUp(t, from)
+		if passed["edge-1"] == 20 && passed["edge-2"] == 20 {
+			for _, edge := range []string{"edge-1", "edge-2"} {
+				eventually(t, "the client's address in the log of "+edge, func() bool {
+					return strings.Contains(docker(t, "logs", fleetMember(edge).container()), `"`+from+`"`)
+				})
+			}
+			return
+		}
+		if client == 254 || f.countedAlone(t) == alone {
+			t.Fatalf("of 30 requests to each edge passed %v, want 20 of each, together the limit of 40", passed)
+		}
+	}
+}
+
+// countedAlone is how often the edges gave Valkey up for a while.
+func (f *fleet) countedAlone(t *testing.T) (times int) {
+	t.Helper()
+	for _, edge := range []string{"edge-1", "edge-2"} {
+		times += strings.Count(docker(t, "logs", fleetMember(edge).container()), "redis does not answer")
+	}
+	return times
+}
+
+// useUp sends 30 requests to each edge by turns, and tells how many passed.
+func (f *fleet) useUp(t *testing.T, from string) map[string]int {
+	t.Helper()
 	passed := map[string]int{}
+	clients := map[string]*http.Client{"edge-1": f.direct("edge-1", from), "edge-2": f.direct("edge-2", from)}
 	for range 30 {
 		for _, edge := range []string{"edge-1", "edge-2"} {
-			client := f.direct(edge, from)
-			response, err := client.Get(site + limited)
+			response, err := clients[edge].Get(site + limited)
 			if err != nil {
 				t.Fatal(err)
 			}
+			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
-			client.CloseIdleConnections()
 			switch response.StatusCode {
 			case http.StatusOK:
 				passed[edge]++
@@ -385,14 +416,10 @@ func (f *fleet) sharesLimit(t *testing.T) {
 			}
 		}
 	}
-	if passed["edge-1"] != 20 || passed["edge-2"] != 20 {
-		t.Errorf("of 30 requests to each edge passed %v, want 20 of each, together the limit of 40", passed)
+	for _, client := range clients {
+		client.CloseIdleConnections()
 	}
-	for _, edge := range []string{"edge-1", "edge-2"} {
-		eventually(t, "the client's address in the log of "+edge, func() bool {
-			return strings.Contains(docker(t, "logs", fleetMember(edge).container()), `"`+from+`"`)
-		})
-	}
+	return passed
 }
 
 // survives takes hosts away one by one under load and says for each what may fail meanwhile.
