@@ -49,6 +49,9 @@ var fleetMembers = []member{
 	{"edge", "edge-1", frontPrefix + ".11"}, {"edge", "edge-2", frontPrefix + ".12"},
 }
 
+// migration is the host that migrations are run on.
+var migration = member{service: "migrate", name: "migrate"}
+
 func fleetMember(name string) member {
 	return fleetMembers[slices.IndexFunc(fleetMembers, func(m member) bool { return m.name == name })]
 }
@@ -77,7 +80,7 @@ func startFleet(t *testing.T) *fleet {
 	f.mail = startMailServer(t, mailHost)
 	f.writeFiles()
 	f.startStores()
-	command(t, f.environ(), "docker", f.compose(member{service: "migrate", name: "migrate"}, "run", "--rm", "migrate")...)
+	command(t, f.environ(), "docker", f.compose(migration, "run", "--rm", "migrate")...)
 	f.startMembers()
 	f.nlb = startBalancer(t, fleetMember("edge-1").address, fleetMember("edge-2").address)
 	docker(t, "cp", fleetMember("edge-1").container()+":/data/ca/root.pem", filepath.Join(f.folder, "root.pem"))
@@ -97,15 +100,22 @@ func (f *fleet) clear() {
 			output, _ := exec.Command("docker", "logs", "--tail", "15", m.container()).CombinedOutput()
 			f.t.Logf("%s printed last:\n%s", m.name, output)
 		}
-		_ = exec.Command("docker", "rm", "--force", "--volumes", m.container()).Run()
-		_ = exec.Command("docker", "volume", "rm", "--force", m.container()+"_edge").Run()
+		f.removeProject(m)
 	}
+	f.removeProject(migration)
 	for _, name := range []string{database, cache} {
 		_ = exec.Command("docker", "rm", "--force", "--volumes", name).Run()
 	}
 	for _, network := range []string{"-front", "-data"} {
 		_ = exec.Command("docker", "network", "rm", fleetName+network).Run()
 	}
+}
+
+// removeProject removes what compose made for a host.
+func (f *fleet) removeProject(m member) {
+	_ = exec.Command("docker", "rm", "--force", "--volumes", m.container()).Run()
+	_ = exec.Command("docker", "volume", "rm", "--force", m.container()+"_edge").Run()
+	_ = exec.Command("docker", "network", "rm", m.container()+"_default").Run()
 }
 
 // limited is a route whose limit the test uses up; an hour brings one request back in 90 seconds.
