@@ -205,6 +205,10 @@ func TestAnybodyMayAskForHealth(t *testing.T) {
 	if got, err := try(t.Context(), client, http.MethodGet, "https://localhost/", nil, ""); err != nil || got.StatusCode != http.StatusOK {
 		t.Errorf("a request that comes meanwhile: %v, %+v", err, got.Response)
 	}
+	// A kept connection that were closed when the delay is over might have a request on its way.
+	if got, err := try(t.Context(), e.client(false), http.MethodPost, "https://localhost/", nil, "x"); err != nil || got.StatusCode != http.StatusOK || !got.Close {
+		t.Errorf("a request over HTTP/1.1 that comes meanwhile: %v, %+v; want an answer that ends its connection", err, got.Response)
+	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}

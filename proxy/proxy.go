@@ -316,6 +316,7 @@ func (p *Proxy) untilDrained(ctx context.Context) (serving context.Context, stop
 			return
 		}
 		p.options.Checks.Drain()
+		p.listeners.Part()
 		select {
 		case <-serving.Done():
 		case <-time.After(p.current.Load().config.Limits.DrainDelay):

@@ -64,6 +64,10 @@ func (l *Listeners) SetPace(p pace.Pace) {
 // time.
 func (l *Listeners) SetRelays(relays []netip.Prefix) { l.relays.Store(&relays) }
 
+// Part lets answers of HTTP/1.1 say that their connection ends, so that none is idle, with a request on its way to it, when the
+// server stops. It may be called at any time, while connections are still accepted.
+func (l *Listeners) Part() { l.parting.Store(true) }
+
 func (s *Settings) limits() http1.Limits {
 	return http1.Limits{HeadBytes: s.HeaderBytes, TargetBytes: s.TargetBytes, Fields: s.Fields}
 }
@@ -73,6 +77,7 @@ type Listeners struct {
 	settings Settings
 	pace     atomic.Pointer[pace.Pace]
 	relays   atomic.Pointer[[]netip.Prefix] // who sends PROXY headers
+	parting  atomic.Bool
 	counts   counts
 	http     *net.TCPListener
 	https    *net.TCPListener

@@ -49,6 +49,7 @@ type server struct {
 	settings  Settings
 	pace      *atomic.Pointer[pace.Pace]
 	relays    *atomic.Pointer[[]netip.Prefix]
+	parting   *atomic.Bool
 	counts    *counts
 	limits    http1.Limits
 	handlers  Handlers
@@ -138,7 +139,7 @@ func (l *Listeners) Serve(ctx context.Context, handlers Handlers, stopping func(
 func newServer(base context.Context, l *Listeners, handlers Handlers, log *slog.Logger) *server {
 	settings := l.settings
 	s := &server{
-		settings: settings, pace: &l.pace, relays: &l.relays, counts: &l.counts, limits: settings.limits(), handlers: handlers, log: log, base: base,
+		settings: settings, pace: &l.pace, relays: &l.relays, parting: &l.parting, counts: &l.counts, limits: settings.limits(), handlers: handlers, log: log, base: base,
 	}
 	s.handshakes, s.endHandshakes = context.WithCancel(base) //nolint:gosec // drain calls it, or base ends
 	s.registry.init(settings.Connections, &l.counts)

@@ -126,7 +126,7 @@ func (s *stream) Answer(head *message.Head) error {
 		return err
 	}
 	s.untilClose = head.Length == message.Unknown && !s.progress.Bodiless && s.head.Version == message.HTTP10
-	s.closing = s.untilClose || !s.framing.Persistent || s.conn.server.draining.Load() || !s.whole && !s.body.done.Load()
+	s.closing = s.untilClose || !s.framing.Persistent || s.conn.server.parting.Load() || s.conn.server.draining.Load() || !s.whole && !s.body.done.Load()
 	s.writeHead(head)
 	return s.err
 }
