@@ -3,6 +3,7 @@
 package check
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // documented are the keys of the Secret `portico`, which docs/scale.md lets the operator make from files.
@@ -255,6 +257,47 @@ func TestSelectorsFindWhatTheyAreFor(t *testing.T) {
 	for _, d := range all[*appsv1.Deployment](m) {
 		if d.Name == "app" && d.Spec.Replicas != nil {
 			t.Error("the Deployment app names replicas, which its autoscaler chooses")
+		}
+	}
+}
+
+// The edge leads from HTTP to HTTPS by the port that it listens on itself: one that a Service maps would be told to people.
+func TestTheEdgeListensOnThePortsThatPeopleReach(t *testing.T) {
+	t.Parallel()
+	m := production(t)
+	var config struct{ Listen map[string]any }
+	for _, c := range all[*corev1.ConfigMap](m) {
+		if text, ok := c.Data["proxy.yaml"]; ok {
+			if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	reached := map[string]int32{}
+	for _, s := range all[*corev1.Service](m) {
+		if s.Name == "proxy" {
+			for _, port := range s.Spec.Ports {
+				reached[port.TargetPort.StrVal] = port.Port
+			}
+		}
+	}
+	if len(reached) != 2 {
+		t.Fatalf("the Service proxy leads to %v, want http and https", reached)
+	}
+	for _, d := range all[*appsv1.Deployment](m) {
+		if d.Name != "proxy" {
+			continue
+		}
+		for name, port := range reached {
+			if want := fmt.Sprintf(":%d", port); config.Listen[name] != want {
+				t.Errorf("listen.%s of proxy.yaml is %v, where people reach %s", name, config.Listen[name], want)
+			}
+			if !slices.ContainsFunc(d.Spec.Template.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == name && p.ContainerPort == port }) {
+				t.Errorf("the port %s of the container is not %d", name, port)
+			}
+		}
+		if !slices.Contains(d.Spec.Template.Spec.SecurityContext.Sysctls, corev1.Sysctl{Name: "net.ipv4.ip_unprivileged_port_start", Value: "80"}) {
+			t.Error("the edge is not root and may not listen below 1024")
 		}
 	}
 }
