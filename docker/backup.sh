@@ -170,7 +170,10 @@ backup() {
 	one_at_a_time
 	rm -f "$folder"/.portico-*.partial # of a run that was killed
 	name=portico-$(date -u +%Y%m%dT%H%M%SZ).dump
-	[ ! -e "$folder/$name" ] || die "$name exists already: wait a second"
+	while [ -e "$folder/$name" ]; do # names are by the second
+		sleep 1
+		name=portico-$(date -u +%Y%m%dT%H%M%SZ).dump
+	done
 	partial=$folder/.$name.partial
 	if ! { pg_dump --format=custom --no-password --lock-wait-timeout=60s --dbname=service=portico --file="$partial" &&
 		rows "$partial" >"$work/rows" && sum=$(sha256sum <"$partial") &&

@@ -289,7 +289,8 @@ recover() {
 	if [ -n "$(serving)" ]; then
 		data "$(serving)"
 		serve "$(serving)" "$(state app)" || die "$(serving) does not come back: look at 'deploy.sh logs'"
-		remove "app-${half#* }" "worker-${half#* }"
+		# It may have been killed when all but the last was done: then what it is about is what serves.
+		[ "${half#* }" = "$(state app)" ] || remove "app-${half#* }" "worker-${half#* }"
 	fi
 	rm --force state/deploying
 }

@@ -241,6 +241,14 @@ func operate(t *testing.T, h *host, l *load) {
 	if kept := strings.Fields(h.shell("ls /opt/portico/releases")); len(kept) > 7 {
 		t.Errorf("%d releases are kept: %q", len(kept), kept)
 	}
+	// A run that was killed when the release served already, and only its mark was still to go.
+	h.shell(`cd /opt/portico && echo "v12 $(cat state/app)" >state/deploying && ./deploy.sh start`)
+	if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK); err != nil {
+		t.Errorf("after a run that was killed at its end: %v", err)
+	}
+	if status := h.shell("/opt/portico/deploy.sh status --json"); !strings.Contains(status, `"release":"v12"`) || !strings.Contains(status, `"deploying":""`) {
+		t.Errorf("after a run that was killed at its end status tells %s", status)
+	}
 	for _, mistake := range []struct{ line, tells string }{
 		{"deploy nothing-of-that-name", "releases/nothing-of-that-name/docker-compose.prod.yml is missing"},
 		{"deploy ../etc", "is not the name of a release"},
