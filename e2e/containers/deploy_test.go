@@ -242,7 +242,12 @@ func operate(t *testing.T, h *host, l *load) {
 		t.Errorf("%d releases are kept: %q", len(kept), kept)
 	}
 	// A run that was killed when the release served already, and only its mark was still to go.
+	const serving = "docker ps --no-trunc --quiet --filter name=portico-app-"
+	before := h.shell(serving)
 	h.shell(`cd /opt/portico && echo "v12 $(cat state/app)" >state/deploying && ./deploy.sh start`)
+	if after := h.shell(serving); after != before {
+		t.Errorf("after a run that was killed at its end the container %s serves in the place of %s", after, before)
+	}
 	if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK); err != nil {
 		t.Errorf("after a run that was killed at its end: %v", err)
 	}
