@@ -223,7 +223,7 @@ restore() {
 	file=$(path_of "$1")
 	case ${2:-} in '' | --replace) ;; *) die "unknown option $2: see backup.sh --help" ;; esac
 	verify "$file"
-	database=$(sql '' 'SELECT current_database()') || die "the database does not answer"
+	database=$(sql '' 'SELECT current_database()') || die "the database does not answer (after a restore that was killed: psql --dbname postgres, ALTER DATABASE portico ALLOW_CONNECTIONS true)"
 	case $database in *[!A-Za-z0-9_-]*) die "a database named '$database' is not replaced by this script: use pg_restore" ;; esac
 	taken=$(sql '' "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'")
 	if [ "$taken" = 0 ]; then
@@ -253,11 +253,11 @@ replace() {
 		ALTER DATABASE "$database" RENAME TO "$old";
 		ALTER DATABASE "$new" RENAME TO "$database";
 		COMMIT;
-		ALTER DATABASE "$old" ALLOW_CONNECTIONS true;
 	END
 		sql postgres "ALTER DATABASE \"$database\" ALLOW_CONNECTIONS true" || true
 		die "FAILED: $database is as before; the backup is in $new"
 	fi
+	sql postgres "ALTER DATABASE \"$old\" ALLOW_CONNECTIONS true" || say "$old admits nobody: ALTER DATABASE \"$old\" ALLOW_CONNECTIONS true"
 	say "what was there is kept as $old; when it is needed no more: DROP DATABASE \"$old\""
 }
 

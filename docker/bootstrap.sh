@@ -76,6 +76,10 @@ packages() {
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends ca-certificates curl iproute2 openssl ufw unattended-upgrades >/dev/null
+	# Before the engine starts: containers are to outlive its updates.
+	[ -f /etc/docker/daemon.json ] || put /etc/docker/daemon.json <<'END'
+{"live-restore": true, "log-driver": "local", "log-opts": {"max-size": "20m", "max-file": "5"}}
+END
 	if ! docker compose version >/dev/null 2>&1; then
 		# Docker's own packages, if its repository is set up; else the distribution's, which name things differently.
 		for compose in docker-compose-plugin docker-compose-v2 docker-compose; do
@@ -89,16 +93,13 @@ packages() {
 		fi
 	fi
 	docker compose version >/dev/null || die "this distribution has no docker compose 2: use Debian 13, Ubuntu 22.04 or newer, or set up Docker's repository first"
-	[ -n "$(find /etc/docker -name daemon.json 2>/dev/null)" ] || put /etc/docker/daemon.json <<'END'
-{"live-restore": true, "log-driver": "local", "log-opts": {"max-size": "20m", "max-file": "5"}}
-END
 	put /etc/apt/apt.conf.d/52portico <<END
 APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";
 Unattended-Upgrade::Automatic-Reboot "$([ -z "$reboot_at" ] && echo false || echo true)";
 Unattended-Upgrade::Automatic-Reboot-Time "${reboot_at:-04:00}";
 END
-	! systemd || systemctl enable --now --quiet docker unattended-upgrades
+	! systemd || { systemctl enable --now --quiet docker unattended-upgrades && systemctl reload docker; } # it may have run before
 }
 
 kernel() {
@@ -116,7 +117,10 @@ END
 	[ "$(sysctl --values net.ipv4.ip_unprivileged_port_start)" -le 80 ] || die "net.ipv4.ip_unprivileged_port_start cannot be set: the edge could not listen on 80"
 	[ "$swap" != 0 ] && [ "$(awk '/^MemTotal/ {print $2}' /proc/meminfo)" -lt 4000000 ] && [ -z "$(swapon --noheadings)" ] || return 0
 	say "a swap file of $swap"
-	fallocate --length "$swap" /swapfile && chmod 0600 /swapfile && mkswap --quiet /swapfile && swapon /swapfile
+	fallocate --length "$swap" /swapfile
+	chmod 0600 /swapfile
+	mkswap --quiet /swapfile
+	swapon /swapfile
 	grep --quiet '^/swapfile' /etc/fstab || echo '/swapfile none swap sw 0 0' >>/etc/fstab
 }
 
@@ -145,6 +149,8 @@ account() {
 	install --directory --owner "$user" --group "$user" --mode 0750 "$folder"
 	install --directory --owner "$user" --group "$user" --mode 0755 "$folder"/{releases,state,edge,backups}
 	install --directory --owner "$user" --group "$user" --mode 0700 "$folder/secrets"
+	touch "$folder/deploy.lock" "$folder/deployments.jsonl" # else the first call makes them, which may be root's
+	chown "$user:$user" "$folder/deploy.lock" "$folder/deployments.jsonl"
 }
 
 have() { [ -s "$folder/secrets/$1" ]; }
@@ -183,13 +189,13 @@ Description=Portico: brings the site up after a boot
 Requires=docker.service
 After=docker.service network-online.target
 Wants=network-online.target
-ConditionPathExists=$folder/state/app
 
+# Active also before the first deploy, so that a restart of the engine restarts it: the edge does not come back by itself.
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 User=$user
-ExecStart=$folder/deploy.sh start
+ExecStart=/bin/sh -c '[ ! -x $folder/deploy.sh ] || exec $folder/deploy.sh start'
 TimeoutStartSec=10min
 Restart=on-failure
 RestartSec=15s
@@ -224,7 +230,7 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 END
-	! systemd || { systemctl daemon-reload && systemctl enable --quiet portico.service && systemctl enable --now --quiet portico-backup.timer; }
+	! systemd || { systemctl daemon-reload && systemctl enable --now --quiet portico.service && systemctl enable --now --quiet portico-backup.timer; }
 }
 
 packages

@@ -48,10 +48,12 @@ die() {
 # variable FILE NAME DEFAULT: a variable of an env file, without running the file as a script.
 variable() {
 	local line value
-	line=$(grep --extended-regexp "^$2=" "$1" | tail -n 1 || true)
+	line=$(grep --extended-regexp "^$2=" "$1" | tail -n 1 | tr --delete '\r' || true)
 	value=${line#*=}
-	value=${value#[\"\']}
-	value=${value%[\"\']}
+	case $value in
+	\"* | \'*) value=$(sed --quiet "s/^\([\"']\)\(.*\)\1.*/\2/p" <<<"$value") ;;
+	*) value=$(sed 's/[[:space:]]#.*//; s/[[:space:]]*$//' <<<"$value") ;; # a comment, as compose reads it
+	esac
 	echo "${value:-$3}"
 }
 setting() { variable .env "$1" "$2"; }
@@ -70,8 +72,10 @@ app_port() { if [ "$1" = blue ]; then echo 8001; else echo 8002; fi; }
 worker_port() { if [ "$1" = blue ]; then echo 5555; else echo 5556; fi; }
 
 data_services() {
-	case ,$(setting COMPOSE_PROFILES ''), in *,database,*) echo postgres ;; esac
-	case ,$(setting COMPOSE_PROFILES ''), in *,cache,*) echo valkey ;; esac
+	local profiles
+	profiles=,$(setting COMPOSE_PROFILES '' | tr --delete ' '),
+	case $profiles in *,database,*) echo postgres ;; esac
+	case $profiles in *,cache,*) echo valkey ;; esac
 }
 
 actor() { printf '%s' "${SUDO_USER:-$(id -un)}${DEPLOY_RUN:+ $DEPLOY_RUN}" | tr --delete '"\\[:cntrl:]'; }
@@ -80,7 +84,8 @@ record() { # ACTION RELEASE RESULT: a JSON line for each event
 	local images=''
 	[ ! -f "releases/$2/images.env" ] || images=$(sed --quiet 's/^\([A-Z]*\)_IMAGE=\([^"\\]*\)$/"\L\1\E":"\2"/p' "releases/$2/images.env" | paste --serial --delimiters ,)
 	printf '{"time":"%s","actor":"%s","action":"%s","release":"%s","images":{%s},"result":"%s","seconds":%d}\n' \
-		"$(date --utc +%FT%TZ)" "$(actor)" "$1" "$2" "$images" "$3" "$SECONDS" >>deployments.jsonl
+		"$(date --utc +%FT%TZ)" "$(actor)" "$1" "$2" "$images" "$3" "$SECONDS" >>deployments.jsonl ||
+		say "deployments.jsonl cannot be written: $1 $2 $3 is not recorded" # the way back matters more
 }
 
 # ---- containers
@@ -92,13 +97,13 @@ compose() { # RELEASE ARGUMENTS…
 		--file "releases/$release/docker-compose.prod.yml" "$@"
 }
 
-# healthy RELEASE SERVICE…: brings services up and waits for them, and for nothing else.
+# healthy RELEASE SERVICE [OPTIONS]: brings a service up and waits for it, and for nothing else.
 healthy() {
-	local release=$1
-	shift
-	compose "$release" up --detach --no-deps --wait --wait-timeout "$(setting HEALTH_TIMEOUT 180)" "$@" || {
-		say "$* did not become healthy; the last words:"
-		compose "$release" logs --no-color --tail 30 "$@" >&2 || true
+	local release=$1 service=$2
+	shift 2
+	compose "$release" up --detach --no-deps "$@" --wait --wait-timeout "$(setting HEALTH_TIMEOUT 180)" "$service" || {
+		say "$service did not become healthy; the last words:"
+		compose "$release" logs --no-color --tail 30 "$service" >&2 || true
 		return 1
 	}
 }
@@ -120,8 +125,13 @@ data() {
 	[ ${#services[@]} -eq 0 ] || compose "$1" up --detach --no-deps --no-recreate --wait --wait-timeout 120 "${services[@]}"
 }
 
-running() { [ -n "$(docker ps --quiet --filter label=com.docker.compose.project=portico --filter "label=com.docker.compose.service=$1")" ]; }
-container() { docker ps --all --quiet --filter label=com.docker.compose.project=portico --filter "label=com.docker.compose.service=$1"; }
+# containers SERVICE [OPTIONS]: the service's own, without those that compose run makes for a moment.
+containers() {
+	docker ps --quiet --filter label=com.docker.compose.project=portico --filter "label=com.docker.compose.service=$1" \
+		--filter label=com.docker.compose.oneoff=False "${@:2}"
+}
+running() { [ -n "$(containers "$1")" ]; }
+container() { containers "$1" --all; }
 
 # stop SERVICE…: SIGTERM, and time for what is under way; the containers stay, for a rollback.
 stop() {
@@ -231,14 +241,16 @@ answers() {
 
 # ---- releases
 
-# serve RELEASE COLOUR: makes everything be as that release in that colour has it. What is so already stays untouched, so that
-# it is also the way back from wherever another run has come.
+# serve RELEASE COLOUR [OPTIONS]: makes everything be as that release in that colour has it. What is so already stays untouched, so
+# that it is also the way back from wherever another run has come. With --no-recreate, app and worker keep the settings that they
+# were made with: to what served before one goes back as it was, whatever .env has become.
 serve() {
 	local release=$1 colour=$2
-	healthy "$release" "app-$colour" || return 1
+	shift 2
+	healthy "$release" "app-$colour" "$@" || return 1
 	start_edge "$release" || return 1
 	direct "$release" app "127.0.0.1:$(app_port "$colour")" --smoke "$(setting SMOKE_PATH /api/health/)" || return 1
-	healthy "$release" "worker-$colour" || return 1
+	healthy "$release" "worker-$colour" "$@" || return 1
 	direct "$release" flower "127.0.0.1:$(worker_port "$colour")" --grace 1s || return 1 # open pages come again by themselves
 	renew_edge "$release" || return 1
 	answers || return 1
@@ -252,13 +264,14 @@ settle() { # RELEASE COLOUR: it serves, and the other colour rests
 	stop "app-$(other "$2")"
 }
 
-# attempt ACTION RELEASE COLOUR: serve, or what served before again.
+# attempt ACTION RELEASE COLOUR [OPTIONS]: serve, or what served before again.
 attempt() {
 	local action=$1 release=$2 colour=$3 before before_colour
+	shift 3
 	before_colour=$(state app)
 	before=$(serving)
 	remember deploying "$release $colour"
-	if serve "$release" "$colour"; then
+	if serve "$release" "$colour" "$@"; then
 		settle "$release" "$colour"
 		record "$action" "$release" ok
 		return
@@ -270,7 +283,7 @@ attempt() {
 		die "$release failed, and there is no release before it to go back to"
 	fi
 	say "$release failed: back to $before"
-	if serve "$before" "$before_colour"; then
+	if serve "$before" "$before_colour" --no-recreate; then
 		remove "app-$colour" "worker-$colour"
 		rm --force state/deploying
 		record switch-back "$before" ok
@@ -285,10 +298,14 @@ recover() {
 	local half
 	[ -f state/deploying ] || return 0
 	half=$(state deploying)
+	if running proxy-blue && running proxy-green; then # the younger one has taken over, or will
+		remember proxy "$(docker inspect --format '{{.State.StartedAt}} {{index .Config.Labels "com.docker.compose.service"}}' \
+			"$(container proxy-blue)" "$(container proxy-green)" | sort | sed --quiet '$s/.*proxy-//p')"
+	fi
 	say "a run for ${half% *} was broken off: going back to $(serving)"
 	if [ -n "$(serving)" ]; then
 		data "$(serving)"
-		serve "$(serving)" "$(state app)" || die "$(serving) does not come back: look at 'deploy.sh logs'"
+		serve "$(serving)" "$(state app)" --no-recreate || die "$(serving) does not come back: look at 'deploy.sh logs'"
 		# It may have been killed when all but the last was done: then what it is about is what serves.
 		[ "${half#* }" = "$(state app)" ] || remove "app-${half#* }" "worker-${half#* }"
 	fi
@@ -304,6 +321,7 @@ check_release() { # RELEASE
 	for name in PROXY_IMAGE APP_IMAGE WORKER_IMAGE; do
 		[[ $(image_of "$1" "$name") =~ @sha256:[0-9a-f]{64}$ ]] || die "releases/$1/images.env: $name must end with @sha256:… (a tag may change its meaning)"
 	done
+	[[ $(setting HEALTH_TIMEOUT 180) =~ ^[0-9]+$ ]] || die ".env: HEALTH_TIMEOUT is a number of seconds"
 	compose "$1" config --quiet || die "the settings do not fit: nothing was changed"
 }
 
@@ -344,25 +362,26 @@ rollback() {
 	[ -n "$release" ] || die "there is no release before $(serving) to go back to"
 	check_release "$release"
 	say "$(serving) → $release ($colour), without migrations"
-	attempt rollback "$release" "$colour"
+	attempt rollback "$release" "$colour" --no-recreate
 	say "$release serves, after $SECONDS s"
 }
 
 start() {
 	local release colour services
 	release=$(serving) colour=$(state app)
-	[ -n "$release" ] || die "nothing was deployed yet: deploy.sh deploy RELEASE"
+	[ -n "$release" ] || { say "nothing was deployed yet" && exit; }
 	mapfile -t services < <(data_services)
 	# All at once, so that the site answers as soon as can be; then one after the other, until all is as it was.
 	compose "$release" up --detach --no-deps --no-recreate "${services[@]}" "app-$colour" "worker-$colour" "proxy-$(state proxy)"
 	recover
-	serve "$release" "$colour" || die "$release does not come up: look at 'deploy.sh logs'"
+	serve "$release" "$colour" --no-recreate || die "$release does not come up: look at 'deploy.sh logs'"
 	settle "$release" "$colour"
 	record start "$release" ok
 }
 
 prune() {
 	local release image kept
+	rm --recursive --force releases/.[!.]* # of a run that was killed
 	while read -r release; do
 		if [ "$release" != "$(state blue)" ] && [ "$release" != "$(state green)" ]; then
 			mv "releases/$release" "releases/.$release"
@@ -402,6 +421,7 @@ backup_folder() { setting BACKUP_FOLDER ./backups; }
 
 dumps() { # ARGUMENTS of backup.sh
 	[ -n "$(serving)" ] || die "nothing was deployed yet"
+	[ -f backup.sh ] || die "$root/backup.sh is missing: the first deploy brings it"
 	mkdir --parents "$(backup_folder)"
 	compose "$(serving)" run --rm --no-deps --no-TTY --user "$(id --user):$(id --group)" backup "$@"
 }
@@ -446,8 +466,10 @@ logs() { # [NAME]
 	compose "$(serving)" logs --follow --tail 100 "${services[@]}"
 }
 
+# one_at_a_time takes the lock, unless ship.sh has it and hands it on.
 one_at_a_time() {
-	exec 9>>deploy.lock
+	[ "${DEPLOY_LOCKED:-}" != yes ] || return 0
+	exec 9>>deploy.lock || die "$root/deploy.lock cannot be written: chown it to $(id -un)"
 	flock --nonblock 9 || die "another run is under way: $(cat deploy.lock)"
 	echo "$(actor) since $(date --utc +%FT%TZ)" >deploy.lock
 }

@@ -36,7 +36,7 @@ esac
 [ -f .env ] || die "$PWD/.env is missing: docker/bootstrap.sh makes it"
 prefix=$1
 if [ "$prefix" = --configured ]; then
-	prefix=$(sed --quiet 's/^SECRETS_FROM=//p' .env)
+	prefix=$(sed --quiet "s/^SECRETS_FROM=[\"']\{0,1\}\([^\"'#[:space:]]*\).*/\1/p" .env)
 	[ -n "$prefix" ] || exit 0
 fi
 [[ $prefix =~ ^(/[A-Za-z0-9_.-]+)+$ ]] || die "$prefix is not a prefix such as /portico"

@@ -46,7 +46,9 @@ archive() {
 		install -m 0644 "$2" "$pack/images.env" &&
 		install -m 0755 docker/deploy.sh docker/backup.sh docker/backup-upload.sh docker/fetch-secrets.sh "$pack" &&
 		tar --create --gzip --owner 0 --group 0 --numeric-owner --mtime "@0" --sort name --directory "$pack" . | base64 --wrap 76
+	local packed=$?
 	rm --recursive --force "$pack"
+	return $packed
 }
 
 # secrets IMAGES_ENV: shell that hands over what only the host may see. It goes by standard input alone.
@@ -61,31 +63,62 @@ secrets() {
 	fi
 }
 
-# script VERB …: the shell that the deploying user runs on the host.
+# script VERB …: the shell that the deploying user runs on the host. It takes the lock before it changes anything, and lets
+# deploy.sh go on to its end even when the connection, or who waits for it, is gone.
 script() {
-	printf 'set -euo pipefail\ncd %q\nexport DEPLOY_RUN=%q\n' "$folder" "$run"
+	printf 'set -euo pipefail\ncd %q\n' "$folder"
+	if [ "$1" = status ]; then
+		echo './deploy.sh status'
+		return
+	fi
+	printf 'export DEPLOY_RUN=%q DEPLOY_LOCKED=yes\n' "$run"
+	cat <<'END'
+exec 9>>deploy.lock
+flock --nonblock 9 || { echo "deploy: another run is under way: $(cat deploy.lock)" && exit 1; }
+echo "$(id -un) $DEPLOY_RUN since $(date --utc +%FT%TZ)" >deploy.lock
+END
 	if [ "$1" = deploy ]; then
 		printf 'mkdir --parents releases/%q\nbase64 --decode <<"END" | tar --extract --gzip --touch --no-same-owner --directory releases/%q\n' "$2" "$2"
-		archive "$2" "$3"
+		archive "$2" "$3" || return 1
 		echo END
 		[ "$via" = ssm ] || secrets "$3"
 		printf 'releases/%q/fetch-secrets.sh --configured </dev/null 2>&1\n' "$2"
-		printf 'releases/%q/deploy.sh deploy %q' "$2" "$2"
+		printf 'set -- releases/%q/deploy.sh deploy %q' "$2" "$2"
 		[ $# -lt 4 ] || printf ' %q' "${@:4}"
+		echo
 	else
-		printf './deploy.sh %q' "$1"
+		printf 'set -- ./deploy.sh %q\n' "$1"
 	fi
-	echo ' </dev/null 2>&1' # the rest of the script is standard input
+	cat <<'END'
+log=$(mktemp)
+setsid "$@" </dev/null >"$log" 2>&1 &
+END
+	if [ "$via" = ssh ]; then
+		cat <<'END'
+tail --pid=$! --follow --lines=+1 --sleep-interval=0.2 "$log" || true
+status=0; wait $! || status=$?
+END
+	else # Systems Manager keeps the first 24,000 characters; what went wrong stands at the end
+		cat <<'END'
+status=0; wait $! || status=$?
+tail --bytes 20000 "$log"
+END
+	fi
+	echo "rm \"\$log\"; exit \$status"
 }
 
-by_ssh() { script "$@" | ssh "$DEPLOY_HOST" bash -s; }
+by_ssh() {
+	local text
+	text=$(script "$@") || die "the release could not be packed: nothing was sent"
+	ssh "$DEPLOY_HOST" bash -s <<<"$text"
+}
 
 # by_ssm VERB …: what is sent can be read by who may read the history of commands, so that no secret goes this way. The agent
 # gives it to sh, which is not bash on Debian and Ubuntu; packed, it stays far below what a command may hold.
 by_ssm() {
 	local packed command answer status=Pending silent=0
 	[ -z "${ENV_VARS:-}" ] || say "ENV_VARS is left out: Systems Manager would keep it in its history; see docs/aws.md for Parameter Store"
-	packed=$(script "$@" | gzip --best --no-name | base64 --wrap 0)
+	packed=$(script "$@" | gzip --best --no-name | base64 --wrap 0) || die "the release could not be packed: nothing was sent"
 	command=$(aws ssm send-command --document-name AWS-RunShellScript --instance-ids "$DEPLOY_INSTANCE" --comment "portico $1 ${2:-}" \
 		--parameters "$(jq --null-input --arg line "printf %s '$packed' | base64 --decode | gunzip | sudo --user '${DEPLOY_USER:-deploy}' --login bash -s" \
 			'{commands: [$line], executionTimeout: ["1800"]}')" --query Command.CommandId --output text)

@@ -20,7 +20,7 @@ func TestAFreshHostIsReadyAfterBootstrap(t *testing.T) {
 	}
 	before := h.root("sh", "-c", "cat /opt/portico/.env /opt/portico/secrets/*")
 	script := h.root("cat", "/etc/systemd/system/portico.service")
-	if !strings.Contains(script, "ExecStart=/opt/portico/deploy.sh start\n") || !strings.Contains(script, "User=deploy\n") {
+	if !strings.Contains(script, "exec /opt/portico/deploy.sh start'\n") || !strings.Contains(script, "User=deploy\n") {
 		t.Errorf("portico.service is\n%s", script)
 	}
 	h.bootstrap("--site", "other.test")

@@ -68,10 +68,11 @@ func (j *judge) add(r *reader) []verdict {
 func (j *judge) constraint(r *reader) []verdict {
 	switch {
 	case r.has("NOT", "VALID") && r.any("CHECK", "FOREIGN") != "":
-		return nil
+		return []verdict{refuse("writes of the version before may break it, since NOT VALID spares old rows only",
+			"make it one version after the last that could break it")}
 	case r.any("CHECK", "FOREIGN") != "":
 		return []verdict{refuse("rows and writes of the version before may break it, and the table is locked while it is checked",
-			"add it NOT VALID, and VALIDATE CONSTRAINT in a later migration")}
+			"make it one version after the last that could break it, NOT VALID, and VALIDATE CONSTRAINT in a later migration")}
 	case r.accept("UNIQUE", "USING", "INDEX"):
 		return nil // the index is judged where it is made
 	}
