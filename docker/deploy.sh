@@ -466,11 +466,12 @@ logs() { # [NAME]
 	compose "$(serving)" logs --follow --tail 100 "${services[@]}"
 }
 
-# one_at_a_time takes the lock, unless ship.sh has it and hands it on.
+# one_at_a_time takes the lock, unless ship.sh has it and hands it on. It waits, because what a run began that was killed has the
+# lock until it ends: a container that comes up, requests that drain.
 one_at_a_time() {
 	[ "${DEPLOY_LOCKED:-}" != yes ] || return 0
 	exec 9>>deploy.lock || die "$root/deploy.lock cannot be written: chown it to $(id -un)"
-	flock --nonblock 9 || die "another run is under way: $(cat deploy.lock)"
+	flock --nonblock 9 || { say "waiting up to a minute for another run: $(cat deploy.lock)" && flock --timeout 60 9; } || die "another run is under way"
 	echo "$(actor) since $(date --utc +%FT%TZ)" >deploy.lock
 }
 

@@ -74,7 +74,8 @@ script() {
 	printf 'export DEPLOY_RUN=%q DEPLOY_LOCKED=yes\n' "$run"
 	cat <<'END'
 exec 9>>deploy.lock
-flock --nonblock 9 || { echo "deploy: another run is under way: $(cat deploy.lock)" && exit 1; }
+flock --nonblock 9 || { echo "deploy: waiting up to a minute for another run: $(cat deploy.lock)" && flock --timeout 60 9; } ||
+	{ echo "deploy: another run is under way" && exit 1; }
 echo "$(id -un) $DEPLOY_RUN since $(date --utc +%FT%TZ)" >deploy.lock
 END
 	if [ "$1" = deploy ]; then
