@@ -22,7 +22,11 @@ const secret = "SECRET_KEY=0123456789abcdef0123456789abcdef"
 // serve runs an application on an empty SQLite database and returns its address.
 func serve(t *testing.T, environ ...string) string {
 	t.Helper()
-	url := dbtest.SQLite(t)
+	return serveOn(t, dbtest.SQLite(t), environ...)
+}
+
+func serveOn(t *testing.T, url string, environ ...string) string {
+	t.Helper()
 	cfg, err := app.LoadConfig(append([]string{secret, "DATABASE_URL=" + url, "PUBLIC_URL=http://localhost", "ALLOWED_HOSTS=127.0.0.1,.example.com", "SMTP_URL=mailbox:"}, environ...))
 	if err != nil {
 		t.Fatal(err)

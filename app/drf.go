@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/httpx"
 )
@@ -50,7 +51,7 @@ func answering[I, O any](log *slog.Logger, handler func(context.Context, *I) (*O
 	return func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
 		if err != nil {
-			return nil, newDRFError(ctx, httpx.Safe(ctx, log, err))
+			return nil, newDRFError(ctx, httpx.Safe(ctx, log, database.Fault(err)))
 		}
 		return out, nil
 	}

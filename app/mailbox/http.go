@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/httpx"
 )
 
@@ -27,7 +28,7 @@ func (s *Store) Messages(log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		messages, err := s.Latest(r.Context())
 		if err != nil {
-			httpx.WriteError(w, r, log, err)
+			httpx.WriteError(w, r, log, database.Fault(err))
 			return
 		}
 		httpx.WriteJSON(w, http.StatusOK, messages)

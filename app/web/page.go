@@ -10,6 +10,7 @@ import (
 
 	"github.com/portico-web/portico/app/account"
 	"github.com/portico-web/portico/app/token"
+	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/internal/lang"
@@ -147,7 +148,7 @@ type failureView struct {
 
 // fail answers err with an error page, or with the way to sign in.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
-	safe := httpx.Safe(r.Context(), p.Log, err)
+	safe := httpx.Safe(r.Context(), p.Log, database.Fault(err))
 	if safe.Kind == fault.Unauthenticated && r.Method == http.MethodGet {
 		http.Redirect(w, r, loginPath(r.URL.RequestURI()), http.StatusSeeOther)
 		return
@@ -155,7 +156,7 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	l := lang.Of(r.Context())
 	message, titles := l.Text(safe.Message), map[fault.Kind]string{
 		fault.NotFound: "Page not found", fault.Forbidden: "Not allowed", fault.MethodNotAllowed: "Not allowed",
-		fault.Unauthenticated: "Please sign in", fault.TooMany: "Too many requests",
+		fault.Unauthenticated: "Please sign in", fault.TooMany: "Too many requests", fault.Unavailable: "Not available right now",
 	}
 	title, known := titles[safe.Kind]
 	switch {

@@ -502,8 +502,8 @@ func (f *fleet) survives(t *testing.T) {
 	})
 	l.restore(func() {})
 
-	// Apps answer 500 until an edge has noticed, then the edge answers 503.
-	l.disrupt("PostgreSQL loses its power for a while", status(http.StatusInternalServerError, http.StatusServiceUnavailable), func() {
+	// 503 is the apps' word until an edge has noticed, then the edge's.
+	l.disrupt("PostgreSQL loses its power for a while", status(http.StatusServiceUnavailable), func() {
 		docker(t, "kill", database)
 		pause(t.Context(), 5*time.Second)
 		docker(t, "start", database)

@@ -17,3 +17,5 @@ func openSQLite(context.Context, string, int) (*DB, error) {
 func uniqueInSQLite(error) bool { return false }
 
 func foreignKeyInSQLite(error) bool { return false }
+
+func awayInSQLite(error) bool { return false }

@@ -58,3 +58,8 @@ func foreignKeyInSQLite(err error) bool {
 	lite, ok := errors.AsType[*sqlite.Error](err)
 	return ok && lite.Code() == sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY
 }
+
+func awayInSQLite(err error) bool {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (lite.Code()&0xff == sqlitelib.SQLITE_BUSY || lite.Code()&0xff == sqlitelib.SQLITE_FULL) // extended codes add bits above
+}

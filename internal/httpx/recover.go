@@ -15,7 +15,10 @@ import (
 // becomes an internal fault; a request whose client left, or whose deadline passed, becomes an unavailable one.
 func Safe(ctx context.Context, log *slog.Logger, err error) *fault.Error {
 	if safe, ok := errors.AsType[*fault.Error](err); ok && safe.Kind != fault.Internal {
-		if safe.Cause != nil {
+		switch {
+		case safe.Cause != nil && safe.Kind == fault.Unavailable: // no fault of the client's
+			log.WarnContext(ctx, "request failed", "error", err)
+		case safe.Cause != nil:
 			log.DebugContext(ctx, "request refused", "kind", int(safe.Kind), "error", err)
 		}
 		return safe

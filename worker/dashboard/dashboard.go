@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/internal/queue"
@@ -170,7 +171,7 @@ func secure(next http.Handler) http.Handler {
 
 // fail answers an error to a program.
 func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
-	safe := httpx.Safe(r.Context(), d.log, err)
+	safe := httpx.Safe(r.Context(), d.log, database.Fault(err))
 	httpx.WriteJSON(w, httpx.Status(safe.Kind), httpx.ErrorBody(r.Context(), safe))
 }
 

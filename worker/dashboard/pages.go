@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portico-web/portico/internal/database"
 	"github.com/portico-web/portico/internal/fault"
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/internal/lang"
@@ -118,7 +119,7 @@ func (d *Dashboard) answerPage(handler func(http.ResponseWriter, *http.Request) 
 		if err == nil {
 			return
 		}
-		safe := httpx.Safe(r.Context(), d.log, err)
+		safe := httpx.Safe(r.Context(), d.log, database.Fault(err))
 		l := lang.Of(r.Context())
 		message := l.Text(safe.Message)
 		for field, messages := range safe.Fields {
