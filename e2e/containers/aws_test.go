@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// commandsOf collects the blocks of shell below a heading of a page, without the indentation of lists.
-func commandsOf(t *testing.T, page, heading string) string {
+// commandsOf collects the blocks of a language below a heading of a page, without the indentation of lists. "sh host" is what is typed
+// on the host.
+func commandsOf(t *testing.T, page, heading, language string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(repository, page))
 	if err != nil {
@@ -24,7 +25,7 @@ func commandsOf(t *testing.T, page, heading string) string {
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	var script strings.Builder
-	for _, block := range regexp.MustCompile("(?ms)^( *)```sh\n(.*?)^ *```$").FindAllStringSubmatch(section, -1) {
+	for _, block := range regexp.MustCompile("(?ms)^( *)```"+language+"\n(.*?)^ *```$").FindAllStringSubmatch(section, -1) {
 		for line := range strings.Lines(block[2]) {
 			script.WriteString(strings.TrimPrefix(line, block[1]))
 		}
@@ -64,7 +65,7 @@ esac`)
 	executable(t, filepath.Join(folder, "bin/gh"), `echo "gh $*" >>"$RECORD"`)
 	executable(t, filepath.Join(folder, "bin/sleep"), `true`)
 	output, err := attempt(t, []string{"RECORD=" + record, "FIRST_BOOT=" + firstBoot, "TMPDIR=" + folder, "PATH=" + filepath.Join(folder, "bin") + ":" + os.Getenv("PATH")},
-		"bash", "-c", commandsOf(t, "docs/aws.md", "The same by commands"))
+		"bash", "-c", commandsOf(t, "docs/aws.md", "The same by commands", "sh"))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -162,7 +163,7 @@ func TestTheModuleAndThePageAllowTheSame(t *testing.T) {
 		}
 		module.Write(content)
 	}
-	page := actions(commandsOf(t, "docs/aws.md", "The same by commands"))
+	page := actions(commandsOf(t, "docs/aws.md", "The same by commands", "sh"))
 	if inModule := actions(module.String()); len(page) == 0 || !slices.Equal(inModule, page) {
 		t.Errorf("infra/aws allows\n%q\nand docs/aws.md\n%q", inModule, page)
 	}

@@ -26,6 +26,7 @@ type host struct {
 	t    *testing.T
 	name string // of the container
 	key  string // file of the key of the user deploy
+	via  string // how releases come: ssh or ssm
 }
 
 var buildingHost sync.Once
@@ -34,7 +35,7 @@ var buildingHost sync.Once
 func startHost(t *testing.T, name string, options ...string) *host {
 	t.Helper()
 	buildingHost.Do(func() { docker(t, "build", "--quiet", "--tag", hostImage, "e2e/containers/host") })
-	h := &host{t: t, name: "portico-e2e-" + name, key: filepath.Join(t.TempDir(), "key")}
+	h := &host{t: t, name: "portico-e2e-" + name, key: filepath.Join(t.TempDir(), "key"), via: "ssh"}
 	command(t, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", h.key)
 	_ = exec.Command("docker", "rm", "--force", "--volumes", h.name).Run()
 	remove(t, h.name)
@@ -54,6 +55,13 @@ func (h *host) in(t *testing.T) *host {
 	part := *h
 	part.t = t
 	return &part
+}
+
+// bySystemsManager is the host as releases reach it without SSH.
+func (h *host) bySystemsManager() *host {
+	other := *h
+	other.via = "ssm"
+	return &other
 }
 
 // bootstrap runs docker/bootstrap.sh on the host, over standard input, as docs/deploy.md says.

@@ -85,10 +85,25 @@ func TestImagesHoldTheirProgramAndLittleElse(t *testing.T) {
 			if want := []string{"etc/ssl/certs/ca-certificates.crt", program}; !slices.Equal(paths, slices.Sorted(slices.Values(want))) {
 				t.Errorf("it holds %q, want %q", paths, want)
 			}
+			if revision := described[0].Config.Labels["org.opencontainers.image.revision"]; revision != revisionUnderTest {
+				t.Errorf("the label revision is %q", revision)
+			}
 			if version := docker(t, "run", "--rm", "--network", "none", image(program), "--version"); version != "under-test" {
 				t.Errorf("--version tells %q", version)
 			}
 		})
+	}
+}
+
+func TestImagesSayThatTheyWantAServerForADatabase(t *testing.T) {
+	t.Parallel()
+	buildImages(t)
+	for _, program := range []string{"app", "worker"} {
+		output, err := attempt(t, nil, "docker", "run", "--rm", "--network", "none", "--env", "SECRET_KEY=0123456789abcdef0123456789abcdef",
+			"--env", "PUBLIC_URL=https://"+siteName, "--env", "DATABASE_URL=sqlite:///data/portico.db", image(program))
+		if err == nil || !strings.Contains(output, "DATABASE_URL: this program was built without SQLite") {
+			t.Errorf("%s with a file of SQLite: %v, %q", program, err, output)
+		}
 	}
 }
 

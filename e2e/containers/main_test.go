@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,6 +38,20 @@ func run(m *testing.M) int {
 			return 1
 		}
 		return 0
+	}
+	// What the tests make in the engine has the same names in each run.
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "portico-e2e-containers.lock"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer lock.Close()
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		fmt.Fprintln(os.Stderr, "waiting for another run of these tests to end")
+		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return m.Run()
 }
@@ -83,6 +98,9 @@ func remove(t testing.TB, container string) {
 // image is the name of a program's image under test.
 func image(program string) string { return "portico-e2e/" + program + ":under-test" }
 
+// revisionUnderTest is the commit that the images tell of.
+const revisionUnderTest = "0123456789abcdef0123456789abcdef01234567"
+
 var building sync.Once
 
 // buildImages builds the three images once for all tests.
@@ -91,7 +109,7 @@ func buildImages(t testing.TB) {
 	building.Do(func() {
 		for _, program := range []string{"proxy", "app", "worker"} {
 			docker(t, "build", "--quiet", "--file", "docker/Dockerfile", "--target", program, "--build-arg", "VERSION=under-test",
-				"--tag", image(program), ".")
+				"--build-arg", "REVISION="+revisionUnderTest, "--tag", image(program), ".")
 		}
 	})
 	for _, program := range []string{"proxy", "app", "worker"} {

@@ -121,15 +121,22 @@ func (h *host) runShip(output io.Writer, environ []string, arguments ...string) 
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	// A person has the port and the key in ~/.ssh/config.
 	folder := h.t.TempDir()
-	wrapper := "#!/bin/sh\nexec " + real + " " + strings.Join(h.sshOptions(), " ") + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(folder, "ssh"), []byte(wrapper), 0o700); err != nil {
-		h.t.Fatal(err)
-	}
+	// A person has the port and the key in ~/.ssh/config.
+	executable(h.t, filepath.Join(folder, "ssh"), "exec "+real+" "+strings.Join(h.sshOptions(), " ")+` "$@"`)
+	// The agent of Systems Manager runs commands as root, by sh.
+	executable(h.t, filepath.Join(folder, "aws"), `
+case $2 in
+send-command)
+	while [ "$1" != --parameters ]; do shift; done
+	docker exec `+h.name+` sh -c "$(jq --raw-output '.commands[]' <<<"$2")" >"$0.output" 2>&1 && echo Success >"$0.status" || echo Failed >"$0.status"
+	echo command-1 ;;
+get-command-invocation) case "$*" in *--query\ Status*) cat "$0.status" ;; *) cat "$0.output" ;; esac ;;
+esac`)
 	program := exec.CommandContext(h.t.Context(), "docker/ship.sh", arguments...)
 	program.Dir = repository
-	program.Env = append(append(os.Environ(), environ...), "PATH="+folder+":"+os.Getenv("PATH"), "DEPLOY_HOST=deploy@127.0.0.1", "DEPLOY_RUN=run 1")
+	program.Env = append(append(os.Environ(), environ...), "PATH="+folder+":"+os.Getenv("PATH"), "DEPLOY_RUN=run 1", "DEPLOY_VIA="+h.via,
+		"DEPLOY_HOST=deploy@127.0.0.1", "DEPLOY_INSTANCE=i-0123456789abcdef0", "SHIP_POLL=0.2")
 	program.Stdout, program.Stderr = output, output
 	return program.Run()
 }
