@@ -104,6 +104,9 @@ func section(from io.Reader, name string) (map[string]string, error) {
 	return values, lines.Err()
 }
 
+// eksOverIPv6 is where the EKS Pod Identity agent answers, on the node itself, in clusters of IPv6.
+var eksOverIPv6 = net.ParseIP("fd00:ec2::23")
+
 // containerEndpoint is where ECS and EKS tell a container to ask, "" for nowhere. Credentials are asked for only within the
 // machine or by HTTPS.
 func containerEndpoint(getenv func(string) string) (string, error) {
@@ -118,7 +121,7 @@ func containerEndpoint(getenv func(string) string) (string, error) {
 	if err != nil {
 		return "", errors.New("AWS_CONTAINER_CREDENTIALS_FULL_URI is no URL")
 	}
-	if ip := net.ParseIP(parsed.Hostname()); parsed.Scheme != "https" && (ip == nil || !ip.IsLoopback() && !ip.IsLinkLocalUnicast()) {
+	if ip := net.ParseIP(parsed.Hostname()); parsed.Scheme != "https" && (ip == nil || !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !ip.Equal(eksOverIPv6)) {
 		return "", fmt.Errorf("AWS_CONTAINER_CREDENTIALS_FULL_URI names %s without HTTPS: only addresses of the machine itself may", parsed.Host)
 	}
 	return full, nil

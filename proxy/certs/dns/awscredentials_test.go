@@ -104,3 +104,25 @@ func TestCredentialsThatCannotBeFoundAreExplained(t *testing.T) {
 		})
 	}
 }
+
+func TestAContainersEndpointIsWhereTheEnvironmentSays(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		environ map[string]string
+		want    string
+	}{
+		"ECS":           {map[string]string{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/1"}, "http://169.254.170.2/v2/credentials/1"},
+		"ECS before":    {map[string]string{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "https://elsewhere.test/"}, "http://169.254.170.2/v2"},
+		"EKS":           {map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}, "http://169.254.170.23/v1/credentials"},
+		"EKS over IPv6": {map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[fd00:ec2::23]/v1/credentials"}, "http://[fd00:ec2::23]/v1/credentials"},
+		"none":          {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found, err := containerEndpoint(func(name string) string { return test.environ[name] })
+			if err != nil || found != test.want {
+				t.Errorf("containerEndpoint: %q, %v; want %q", found, err, test.want)
+			}
+		})
+	}
+}
