@@ -107,6 +107,10 @@ func TestACanaryIsPromotedAndRolledBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.serves("live")
+	e.canary(1, next)
+	if told, err := e.change(t.Context(), "deploy", deployTo(live)); err != nil || !strings.Contains(told, "served already") || e.app().Canary == nil {
+		t.Errorf("to deploy what serves changes nothing: %v after\n%s", err, told)
+	}
 }
 
 func TestWhatIsNoCanaryIsRefused(t *testing.T) {

@@ -320,7 +320,7 @@ func (c *change) choose(record deploy.Record) error {
 		return fmt.Errorf("%s has no canary", c.name)
 	case c.promote:
 		c.event.Targets = record.Canary.Targets
-	case record.Canary != nil:
+	case record.Canary != nil && (c.back || !slices.Equal(c.event.Targets, record.Live)): // to what serves changes nothing
 		return fmt.Errorf("%s has a canary: promote it, or end it with --percent 0", c.name)
 	case c.back && len(record.Previous) == 0:
 		return fmt.Errorf("%s was never deployed: there is nothing to go back to", c.name)
