@@ -25,6 +25,7 @@ const (
 
 var (
 	errInterim  = errors.New("the target sends interim answers without end")
+	errStalled  = errors.New("the target sends no more of the content in time")
 	errNoSwitch = errors.New("the target answers a wish to switch protocols with success, and does not switch")
 )
 
@@ -164,10 +165,11 @@ func (x *exchange) relay() error {
 }
 
 // relayContent hands on the content until its end. What comes without a known length is sent on at once: somebody may wait
-// for just this part. Of a known length, what follows is waited for a moment.
+// for just this part. Of a known length, what follows is waited for a moment, and no longer than for an answer.
 func (x *exchange) relayContent(events bool) error {
 	streaming := events || x.answer.Length == message.Unknown
 	held := true // first of all, the head
+	var stalled time.Time
 	for {
 		if x.call.Buffered() == 0 && !x.call.Done() {
 			if err := x.beforeWaiting(held && !streaming); err != nil {
@@ -177,7 +179,7 @@ func (x *exchange) relayContent(events bool) error {
 		content, err := x.call.Next()
 		switch {
 		case err == nil:
-			held = true
+			held, stalled = true, time.Time{}
 			if _, err := x.out.Write(content); err != nil {
 				return clientLost(err)
 			}
@@ -185,6 +187,11 @@ func (x *exchange) relayContent(events bool) error {
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			held = false
+			if now := time.Now(); streaming || x.upload != nil && !x.upload.over() || stalled.IsZero() {
+				stalled = now
+			} else if now.Sub(stalled) >= x.forwarder.pool.ResponseTimeout() {
+				return fmt.Errorf("%w: %w", ErrAborted, errStalled)
+			}
 		case errors.Is(err, socket.ErrInterrupted) && events && x.forwarder.streams.ended(x.forwarder):
 			return nil // a regular end: the client comes again
 		case errors.Is(err, socket.ErrInterrupted):

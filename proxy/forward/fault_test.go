@@ -312,6 +312,23 @@ func TestATargetThatDoesNotAnswerIsNotWaitedForForEver(t *testing.T) {
 	}
 }
 
+func TestContentOfAKnownLengthThatStallsIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{})
+	up := serve(t, func(p *peer) {
+		p.head()
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
+		p.untilClosed()
+		close(closed)
+	})
+	f := forwarder(t, upstream.Settings{Targets: []string{up.address}, ResponseTimeout: 50 * time.Millisecond}, &forward.Streams{})
+	c := ask(t, "GET", "/")
+	if err := within(t, c.start(f), patience); !errors.Is(err, forward.ErrAborted) || errors.Is(err, message.ErrGone) || c.ended() {
+		t.Errorf("%v, %q", err, c.saw())
+	}
+	<-closed
+}
+
 func TestASlowAnswerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	up := serve(t, func(p *peer) {

@@ -36,8 +36,8 @@ type Settings struct {
 	Retries     Retries
 	// SlowStart is how long a target gets less than the others after it became healthy, or came in while others serve.
 	SlowStart time.Duration
-	// ResponseTimeout is how long a target may take to answer once it has the request, and to take in a part of one;
-	// 0 for DefaultResponseTimeout.
+	// ResponseTimeout is how long a target may take to answer once it has the request, to take in a part of one, and to send the
+	// next part of content of a known length; 0 for DefaultResponseTimeout.
 	ResponseTimeout time.Duration
 	// Resolve is how often the names of targets are resolved; each address is a target of its own. 0: whenever a connection is
 	// made, and all addresses are one target.
