@@ -208,7 +208,7 @@ END
 Description=Portico: backs the database up
 Requires=docker.service
 After=docker.service network-online.target
-ConditionPathExists=$folder/state/app
+ConditionPathExists=$folder/state/serving
 
 [Service]
 Type=oneshot

@@ -56,18 +56,36 @@ variable() {
 	esac
 	echo "${value:-$3}"
 }
-setting() { variable .env "$1" "$2"; }
+setting() { variable "$env_file" "$1" "$2"; }
 image_of() { variable "releases/$1/images.env" "$2" ''; } # RELEASE NAME_IMAGE
 
-# state/app and state/proxy name the colour that serves, state/blue and state/green the release that each colour has last run,
-# state/deploying what a run that has not ended yet is about.
+# state/serving has the colour and the release that serve, and the release before; state/proxy the colour of the edge;
+# state/deploying the release and the colour of a run that has not ended yet.
 state() { cat "state/$1" 2>/dev/null || true; }
 remember() { # NAME VALUE
 	printf '%s\n' "$2" >"state/$1.new" && sync "state/$1.new" && mv "state/$1.new" "state/$1"
 }
+word() { state "$1" | cut --delimiter ' ' --fields "$2"; }
 
 other() { if [ "$1" = blue ]; then echo green; else echo blue; fi; }
-serving() { state "$(state app)"; } # the release
+colour_serving() { word serving 1; }
+serving() { word serving 2; }
+previous() { word serving 3; }
+
+# A colour keeps the settings that its release was deployed with, so that what goes back, and a boot, has them whatever .env and
+# settings.env have become: state/COLOUR.env and state/COLOUR.settings.env, with .new at their ends until the release serves.
+env_file=.env settings_file=./settings.env
+keep_settings() { # COLOUR
+	{ if [ -f settings.env ]; then cat settings.env; fi; } >"state/$1.settings.env.new" && chmod 0600 "state/$1.settings.env.new" &&
+		cp --preserve=mode .env "state/$1.env.new"
+}
+as() { # COLOUR: its settings hold from here on
+	local suffix=''
+	[ ! -f "state/$1.env.new" ] || suffix=.new
+	env_file=.env settings_file=./settings.env
+	[ ! -f "state/$1.env$suffix" ] || env_file=state/$1.env$suffix settings_file=./state/$1.settings.env$suffix
+}
+
 app_port() { if [ "$1" = blue ]; then echo 8001; else echo 8002; fi; }
 worker_port() { if [ "$1" = blue ]; then echo 5555; else echo 5556; fi; }
 
@@ -93,7 +111,7 @@ record() { # ACTION RELEASE RESULT: a JSON line for each event
 compose() { # RELEASE ARGUMENTS…
 	local release=$1
 	shift
-	docker compose --ansi never --progress quiet --project-directory "$root" --env-file .env --env-file "releases/$release/images.env" \
+	SETTINGS_FILE=$settings_file docker compose --ansi never --progress quiet --project-directory "$root" --env-file "$env_file" --env-file "releases/$release/images.env" \
 		--file "releases/$release/docker-compose.prod.yml" "$@"
 }
 
@@ -130,14 +148,15 @@ containers() {
 	docker ps --quiet --filter label=com.docker.compose.project=portico --filter "label=com.docker.compose.service=$1" \
 		--filter label=com.docker.compose.oneoff=False "${@:2}"
 }
-running() { [ -n "$(containers "$1")" ]; }
+running() { [ -n "$(containers "$1" --filter status=running)" ]; } # and not ending again and again
 container() { containers "$1" --all; }
 
 # stop SERVICE…: SIGTERM, and time for what is under way; the containers stay, for a rollback.
 stop() {
-	local service
+	local service id
 	for service in "$@"; do
-		if running "$service"; then docker stop --time 60 "$(container "$service")" >/dev/null; fi
+		id=$(containers "$service")
+		[ -z "$id" ] || docker stop --time 60 "$id" >/dev/null
 	done
 }
 
@@ -177,15 +196,15 @@ start_edge() {
 
 # renew_edge RELEASE: gives the edge the configuration of a release, and its program when that is another.
 renew_edge() {
-	local release=$1 colour kept
+	local release=$1 colour
 	colour=$(state proxy)
 	if [ "$(compose "$release" config --hash "proxy-$colour" | cut --delimiter ' ' --fields 2)" != \
 		"$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(container "proxy-$colour")")" ]; then
 		upgrade_edge "$release" "$colour"
 	elif ! cmp --quiet "releases/$release/proxy.yaml" "edge/$colour/proxy.yaml"; then
-		kept=$(cat "edge/$colour/proxy.yaml")
+		cp "edge/$colour/proxy.yaml" "edge/$colour/proxy.yaml.before" || return 1
 		if ! { lay_down "$release" "$colour" && proxy reload >&2; }; then
-			printf '%s\n' "$kept" >"edge/$colour/proxy.yaml"
+			mv "edge/$colour/proxy.yaml.before" "edge/$colour/proxy.yaml"
 			return 1
 		fi
 	fi
@@ -197,7 +216,7 @@ upgrade_edge() {
 	local release=$1 old=$2 new before now deadline=$((SECONDS + 90))
 	new=$(other "$old")
 	say "the edge changes: proxy-$new takes over from proxy-$old"
-	remove "proxy-$new" # what it may still have under way is from two versions ago
+	remove "proxy-$new" # it may still end what it had under way when it handed over: 30 s are left for that
 	before=$(started "proxy-$old")
 	lay_down "$release" "$new" && compose "$release" up --detach --no-deps "proxy-$new" || return 1
 	while [ $SECONDS -lt $deadline ] && running "proxy-$new"; do
@@ -217,10 +236,44 @@ upgrade_edge() {
 # started SERVICE: when the process began that serves now, as both containers' shared socket tells.
 started() { docker exec "$(container "$1")" /proxy status --json 2>/dev/null | grep --only-matching --max-count 1 '"started": *"[^"]*"' || true; }
 
+# find_edge: which edge serves, when the word of a run that was killed, or met a full disk, may be wrong. Of two that run, the one
+# serves that began at the time of which their shared socket tells; a younger one that has not taken over is taken away.
+find_edge() {
+	local began since younger colour
+	if running proxy-blue && running proxy-green; then
+		began=$(started proxy-blue)
+		[ -n "$began" ] || began=$(started proxy-green)
+		[ -n "$began" ] || return 0
+		began=${began#*:}
+		began=$(date --date "${began//\"/}" +%s)
+		read -r since younger < <(for colour in blue green; do
+			printf '%s %s\n' "$(date --date "$(docker inspect --format '{{.State.StartedAt}}' "$(container "proxy-$colour")")" +%s)" "$colour"
+		done | sort --numeric-sort --reverse)
+		if [ "$began" -ge $((since - 2)) ]; then
+			[ "$(state proxy)" = "$younger" ] || remember proxy "$younger"
+		else
+			[ "$(state proxy)" = "$(other "$younger")" ] || remember proxy "$(other "$younger")"
+			remove "proxy-$younger"
+		fi
+	elif running proxy-blue; then
+		[ "$(state proxy)" = blue ] || remember proxy blue
+	elif running proxy-green; then
+		[ "$(state proxy)" = green ] || remember proxy green
+	fi
+}
+
+# held: what an operator has set at the edge, of canary, pause and maintenance.
+held() { proxy status --json 2>/dev/null | grep --only-matching --extended-regexp '"(canary|pause|maintenance)": *\{' || true; }
+
 # answers: does the site answer through the edge, with a certificate that holds? No answer at all is waited for up to 90 s,
 # because a first certificate takes that long; a refusal (4xx, 5xx) for 10 s, because people get it too.
 answers() {
-	local host url status refusals=0 deadline=$((SECONDS + 90)) tls=()
+	local holds host url status refusals=0 deadline=$((SECONDS + 90)) tls=()
+	holds=$(held)
+	if [[ $holds == *pause* || $holds == *maintenance* ]]; then
+		say "the edge holds requests back, as an operator wants: the site is not asked through it"
+		return 0
+	fi
 	host=$(setting SITE_HOST '')
 	url=https://$host$(setting SMOKE_PATH /api/health/)
 	[ "$(setting TLS_ISSUER acme)" = acme ] || tls=(--insecure) # a local authority is for trials
@@ -247,6 +300,7 @@ answers() {
 serve() {
 	local release=$1 colour=$2
 	shift 2
+	as "$colour"
 	healthy "$release" "app-$colour" "$@" || return 1
 	start_edge "$release" || return 1
 	direct "$release" app "127.0.0.1:$(app_port "$colour")" --smoke "$(setting SMOKE_PATH /api/health/)" || return 1
@@ -257,23 +311,27 @@ serve() {
 	stop "worker-$(other "$colour")"
 }
 
-settle() { # RELEASE COLOUR: it serves, and the other colour rests
-	remember "$2" "$1"
-	remember app "$2"
+# settle RELEASE COLOUR: from here on a boot, or who takes back a run that was killed, stays with it.
+settle() {
+	local before
+	before=$(serving)
+	[ "$2" != "$(colour_serving)" ] || before=$(previous)
+	if [ -f "state/$2.env.new" ]; then
+		mv "state/$2.settings.env.new" "state/$2.settings.env" && mv "state/$2.env.new" "state/$2.env" || return 1
+	fi
+	remember serving "$2 $1 $before" || return 1
 	rm --force state/deploying
-	stop "app-$(other "$2")"
 }
 
 # attempt ACTION RELEASE COLOUR [OPTIONS]: serve, or what served before again.
 attempt() {
 	local action=$1 release=$2 colour=$3 before before_colour
 	shift 3
-	before_colour=$(state app)
-	before=$(serving)
-	remember deploying "$release $colour"
-	if serve "$release" "$colour" "$@"; then
-		settle "$release" "$colour"
+	before=$(serving) before_colour=$(colour_serving)
+	remember deploying "$release $colour" || die "$root/state cannot be written: nothing was changed"
+	if serve "$release" "$colour" "$@" && settle "$release" "$colour"; then
 		record "$action" "$release" ok
+		stop "app-$(other "$colour")" || say "app-$(other "$colour") does not stop"
 		return
 	fi
 	record "$action" "$release" failed
@@ -293,21 +351,22 @@ attempt() {
 	die "$release failed, and so did $before: look at 'deploy.sh status' and 'deploy.sh logs'"
 }
 
-# recover ends what a run left that was killed: what served before it serves again.
+# recover ends what a run left that was killed: what served before it serves again. Status 1: it does not.
 recover() {
 	local half
+	rm --force state/*.new
+	find_edge
 	[ -f state/deploying ] || return 0
 	half=$(state deploying)
-	if running proxy-blue && running proxy-green; then # the younger one has taken over, or will
-		remember proxy "$(docker inspect --format '{{.State.StartedAt}} {{index .Config.Labels "com.docker.compose.service"}}' \
-			"$(container proxy-blue)" "$(container proxy-green)" | sort | sed --quiet '$s/.*proxy-//p')"
-	fi
 	say "a run for ${half% *} was broken off: going back to $(serving)"
 	if [ -n "$(serving)" ]; then
-		data "$(serving)"
-		serve "$(serving)" "$(state app)" --no-recreate || die "$(serving) does not come back: look at 'deploy.sh logs'"
+		as "$(colour_serving)"
+		if ! { data "$(serving)" && serve "$(serving)" "$(colour_serving)" --no-recreate; }; then
+			say "$(serving) does not come back: look at 'deploy.sh logs'"
+			return 1
+		fi
 		# It may have been killed when all but the last was done: then what it is about is what serves.
-		[ "${half#* }" = "$(state app)" ] || remove "app-${half#* }" "worker-${half#* }"
+		[ "${half#* }" = "$(colour_serving)" ] || remove "app-${half#* }" "worker-${half#* }"
 	fi
 	rm --force state/deploying
 }
@@ -322,16 +381,34 @@ check_release() { # RELEASE
 		[[ $(image_of "$1" "$name") =~ @sha256:[0-9a-f]{64}$ ]] || die "releases/$1/images.env: $name must end with @sha256:… (a tag may change its meaning)"
 	done
 	[[ $(setting HEALTH_TIMEOUT 180) =~ ^[0-9]+$ ]] || die ".env: HEALTH_TIMEOUT is a number of seconds"
+	[[ $(setting DRAIN 30s) =~ ^[0-9]+(ms|s|m)$ ]] || die ".env: DRAIN is a time such as 30s"
+	[[ $(setting SMOKE_PATH /api/health/) =~ ^/[^[:space:]]*$ ]] || die ".env: SMOKE_PATH begins with a slash"
 	compose "$1" config --quiet || die "the settings do not fit: nothing was changed"
+}
+
+# no_canary: with one, the edge takes no other release, and would not take the way back either.
+no_canary() {
+	[ -z "$(serving)" ] || [[ $(held) != *canary* ]] || die "a canary is under way: promote it or end it (deploy.sh proxy canary --help); nothing was changed"
+}
+
+# check_network: compose would take the network away under what runs, to make it anew.
+check_network() {
+	local there
+	there=$(docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' portico_edge 2>/dev/null || true)
+	[ -z "$there" ] || [ "$there" = "$(setting EDGE_PREFIX 10.213.81).0/24" ] ||
+		die ".env: EDGE_PREFIX cannot change while the network $there is used: nothing was changed"
 }
 
 deploy() {
 	local release=$1 migrate=() colour script
 	[ "${2:-}" != --allow-destructive ] || migrate=(migrate)
 	check_release "$release"
-	recover
-	colour=$(other "$(state app)")
-	[ -n "$(state app)" ] || colour=blue
+	check_network
+	no_canary
+	recover || say "going on with $release, which may be the remedy"
+	colour=$(other "$(colour_serving)")
+	keep_settings "$colour" || die "$root/state cannot be written: nothing was changed"
+	as "$colour"
 	say "$(serving) → $release ($colour)"
 	record begin "$release" ok
 	sign_in "$release" || die "cannot sign in to ECR: is the AWS CLI there, and may the instance's role pull? Nothing was changed"
@@ -355,11 +432,19 @@ deploy() {
 }
 
 rollback() {
-	local colour release
-	recover
-	colour=$(other "$(state app)")
-	release=$(state "$colour")
+	local colour release half
+	no_canary
+	half=$(word deploying 2)
+	recover || exit 1
+	if [ -n "$half" ] && [ "$half" != "$(colour_serving)" ]; then
+		record rollback "$(serving)" ok
+		say "$(serving) serves: the release that was to follow it is taken back"
+		return
+	fi
+	colour=$(other "$(colour_serving)")
+	release=$(previous)
 	[ -n "$release" ] || die "there is no release before $(serving) to go back to"
+	as "$colour"
 	check_release "$release"
 	say "$(serving) → $release ($colour), without migrations"
 	attempt rollback "$release" "$colour" --no-recreate
@@ -368,14 +453,16 @@ rollback() {
 
 start() {
 	local release colour services
-	release=$(serving) colour=$(state app)
+	release=$(serving) colour=$(colour_serving)
 	[ -n "$release" ] || { say "nothing was deployed yet" && exit; }
+	as "$colour"
 	mapfile -t services < <(data_services)
 	# All at once, so that the site answers as soon as can be; then one after the other, until all is as it was.
 	compose "$release" up --detach --no-deps --no-recreate "${services[@]}" "app-$colour" "worker-$colour" "proxy-$(state proxy)"
-	recover
+	recover || exit 1
 	serve "$release" "$colour" --no-recreate || die "$release does not come up: look at 'deploy.sh logs'"
-	settle "$release" "$colour"
+	settle "$release" "$colour" || die "$root/state cannot be written"
+	stop "app-$(other "$colour")" || say "app-$(other "$colour") does not stop"
 	record start "$release" ok
 }
 
@@ -383,7 +470,7 @@ prune() {
 	local release image kept
 	rm --recursive --force releases/.[!.]* # of a run that was killed
 	while read -r release; do
-		if [ "$release" != "$(state blue)" ] && [ "$release" != "$(state green)" ]; then
+		if [ "$release" != "$(serving)" ] && [ "$release" != "$(previous)" ]; then
 			mv "releases/$release" "releases/.$release"
 			kept=$(cat releases/[!.]*/images.env)
 			for image in $(variable "releases/.$release/images.env" PROXY_IMAGE '') $(variable "releases/.$release/images.env" APP_IMAGE '') \
@@ -397,16 +484,14 @@ prune() {
 }
 
 status() {
-	local colour
-	colour=$(state app)
 	if [ "${1:-}" = --json ]; then
 		printf '{"release":"%s","colour":"%s","previous":"%s","proxy":"%s","deploying":"%s"}\n' \
-			"$(serving)" "$colour" "$([ -z "$colour" ] || state "$(other "$colour")")" "$(state proxy)" "$(state deploying)"
+			"$(serving)" "$(colour_serving)" "$(previous)" "$(state proxy)" "$(state deploying)"
 		return
 	fi
-	echo "serves:   $(serving) (${colour:-nothing was deployed yet})"
-	[ -n "$colour" ] || return 0
-	echo "before:   $(state "$(other "$colour")")"
+	[ -n "$(serving)" ] || { echo "nothing was deployed yet" && return; }
+	echo "serves:   $(serving) ($(colour_serving))"
+	echo "before:   $(previous)"
 	[ ! -f state/deploying ] || echo "broken off or under way: $(state deploying)"
 	backup_status
 	echo
@@ -423,6 +508,7 @@ dumps() { # ARGUMENTS of backup.sh
 	[ -n "$(serving)" ] || die "nothing was deployed yet"
 	[ -f backup.sh ] || die "$root/backup.sh is missing: the first deploy brings it"
 	mkdir --parents "$(backup_folder)"
+	settings_file=./state/$(colour_serving).settings.env
 	compose "$(serving)" run --rm --no-deps --no-TTY --user "$(id --user):$(id --group)" backup "$@"
 }
 
@@ -457,8 +543,9 @@ backup_status() {
 logs() { # [NAME]
 	local services=()
 	[ -n "$(serving)" ] || die "nothing was deployed yet"
+	as "$(colour_serving)"
 	case ${1:-} in
-	app | worker) services=("$1-$(state app)") ;;
+	app | worker) services=("$1-$(colour_serving)") ;;
 	proxy) services=("proxy-$(state proxy)") ;;
 	'') ;;
 	*) services=("$1") ;;
@@ -493,6 +580,6 @@ case "${1:-} $#" in
 "status 1" | "status 2") status "${2:-}" ;;
 "logs 1" | "logs 2") logs "${2:-}" ;;
 "proxy "*) shift && proxy "$@" ;;
-"app "*) shift && docker exec --interactive "$(container "app-$(state app)")" /app "$@" ;;
+"app "*) shift && docker exec --interactive "$(container "app-$(colour_serving)")" /app "$@" ;;
 *) die "no such command: see deploy.sh --help" ;;
 esac

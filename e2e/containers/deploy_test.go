@@ -102,6 +102,7 @@ func TestProductionHost(t *testing.T) {
 	l := newLoad(t, h)
 	t.Run("releases come and go under load without a lost request", func(t *testing.T) { releasesComeAndGo(t, h.in(t), v1, l) })
 	t.Run("an operator's commands do what they say", func(t *testing.T) { operate(t, h.in(t), l) })
+	t.Run("what an operator has set is minded and outlasts a way back", func(t *testing.T) { mindsTheOperator(t, h.in(t), v1, l) })
 	t.Run("the load notices a container that is recreated", func(t *testing.T) { recreateIsNoticed(t, h.in(t), l) })
 	t.Run("after a power cut the site comes back with every write", func(t *testing.T) { comesBack(t, h.in(t), l) })
 }
@@ -244,18 +245,25 @@ func operate(t *testing.T, h *host, l *load) {
 	if kept := strings.Fields(h.shell("ls /opt/portico/releases")); len(kept) > 7 {
 		t.Errorf("%d releases are kept: %q", len(kept), kept)
 	}
-	// A run that was killed when the release served already, and only its mark was still to go.
+	// Runs that were killed: when the release served already and only its mark was still to go, and before it served. Of the edge the
+	// killed run has left a wrong word.
 	const serving = "docker ps --no-trunc --quiet --filter name=portico-app-"
-	before := h.shell(serving)
-	h.shell(`cd /opt/portico && echo "v12 $(cat state/app)" >state/deploying && ./deploy.sh start`)
-	if after := h.shell(serving); after != before {
-		t.Errorf("after a run that was killed at its end the container %s serves in the place of %s", after, before)
-	}
-	if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK); err != nil {
-		t.Errorf("after a run that was killed at its end: %v", err)
-	}
-	if status := h.shell("/opt/portico/deploy.sh status --json"); !strings.Contains(status, `"release":"v12"`) || !strings.Contains(status, `"deploying":""`) {
-		t.Errorf("after a run that was killed at its end status tells %s", status)
+	before, told := h.shell(serving), h.shell("/opt/portico/deploy.sh status --json")
+	for _, killed := range []string{
+		`echo "v12 $(cut -d " " -f 1 state/serving)" >state/deploying && ./deploy.sh start`,
+		`echo "v13 $(cut -d " " -f 1 state/serving | sed 's/blue/-/; s/green/blue/; s/-/green/')" >state/deploying && ./deploy.sh rollback`,
+		`sed --in-place 's/blue/-/; s/green/blue/; s/-/green/' state/proxy && ./deploy.sh start`,
+	} {
+		h.shell("cd /opt/portico && " + killed)
+		if after := h.shell(serving); after != before {
+			t.Errorf("after %s the container %s serves in the place of %s", killed, after, before)
+		}
+		if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, http.StatusOK); err != nil {
+			t.Errorf("after %s: %v", killed, err)
+		}
+		if status := h.shell("/opt/portico/deploy.sh status --json"); status != told {
+			t.Errorf("after %s status tells %s, before it %s", killed, status, told)
+		}
 	}
 	for _, mistake := range []struct{ line, tells string }{
 		{"deploy nothing-of-that-name", "releases/nothing-of-that-name/docker-compose.prod.yml is missing"},
@@ -270,11 +278,67 @@ func operate(t *testing.T, h *host, l *load) {
 	}
 }
 
+// mindsTheOperator deploys under maintenance and beside a canary, and with settings that do not hold.
+func mindsTheOperator(t *testing.T, h *host, v1 release, l *load) {
+	client := l.client(false, true)
+	answers := func(want int) {
+		t.Helper()
+		if _, err := do(t.Context(), client, http.MethodGet, "/board/", http.Header{}, nil, want); err != nil {
+			t.Error(err)
+		}
+	}
+	refused := func(line, tells string) {
+		t.Helper()
+		if output, err := h.ssh(t.Context(), nil, line); err == nil || !strings.Contains(output, tells) {
+			t.Errorf("%s: %v, want a failure that tells %q\n%s", line, err, tells, output)
+		}
+	}
+	h.shell("/opt/portico/deploy.sh proxy maintenance app on")
+	v20 := v1.with("v20", func(r *release) { r.app = derive(t, "app:v20", v1.app, "", "LABEL release=v20") })
+	if output := h.deploy(v20); !strings.Contains(output, "as an operator wants") {
+		t.Errorf("under maintenance a deploy told\n%s", output)
+	}
+	answers(http.StatusServiceUnavailable)
+	h.shell("/opt/portico/deploy.sh proxy maintenance app off")
+	answers(http.StatusOK)
+
+	const resting = `$(cut -d " " -f 1 /opt/portico/state/serving | sed 's/blue/-/; s/green/blue/; s/-/green/')`
+	h.shell(`colour=` + resting + ` && docker start portico-app-$colour-1 && /opt/portico/deploy.sh proxy canary app --percent 1 --target 127.0.0.1:$(docker port portico-app-$colour-1 8000/tcp | cut -d : -f 2)`)
+	refused("/opt/portico/deploy.sh deploy v20", "a canary is under way")
+	refused("/opt/portico/deploy.sh rollback", "a canary is under way")
+	h.shell("/opt/portico/deploy.sh start") // a boot meanwhile
+	h.shell("/opt/portico/deploy.sh proxy canary app --percent 0 && docker stop portico-app-" + resting + "-1")
+
+	const environment = `docker inspect --format '{{.Config.Env}}' portico-proxy-$(cat /opt/portico/state/proxy)-1`
+	before := h.shell("/opt/portico/deploy.sh status --json")
+	h.shell("cd /opt/portico && cp .env env.kept && cp settings.env settings.kept && echo LOG_LEVEL=debug >>.env")
+	h.refuse(v20.with("v21", func(r *release) {
+		r.config = strings.Replace(r.config, "    routes:\n", "    routes:\n      - {path: /board/, upstream: app, allow: [203.0.113.1]}\n", 1)
+	}), "v21 failed; v20 serves")
+	answers(http.StatusOK)
+	if status := h.shell("/opt/portico/deploy.sh status --json"); strings.Replace(status, "green", "blue", 2) != strings.Replace(before, "green", "blue", 2) {
+		t.Errorf("after a way back status tells %s, before it %s", status, before)
+	}
+	if environ := h.shell(environment); strings.Contains(environ, "LOG_LEVEL=debug") {
+		t.Errorf("after a way back the edge has the settings of the release that failed: %s", environ)
+	}
+	h.shell("cd /opt/portico && cp env.kept .env && echo 'no setting, but words' >>settings.env")
+	refused("/opt/portico/deploy.sh deploy v20", "the settings do not fit: nothing was changed")
+	h.shell("/opt/portico/deploy.sh start && /opt/portico/deploy.sh backup") // they go by what serves
+	h.shell("cd /opt/portico && mv env.kept .env && mv settings.kept settings.env && echo EDGE_PREFIX=10.1.1 >>.env")
+	refused("/opt/portico/deploy.sh deploy v20", "EDGE_PREFIX cannot change")
+	h.shell("sed --in-place /EDGE_PREFIX/d /opt/portico/.env")
+	// Other files under a name that is taken already.
+	if output := h.deploy(v20.with("v20", func(r *release) { r.config += "# another\n" })); !strings.Contains(output, "v20.2 serves") {
+		t.Errorf("other files under the same name: the deploy told\n%s", output)
+	}
+}
+
 // recreateIsNoticed shows that the load would have told of requests lost: the usual way of replacing a container loses some.
 func recreateIsNoticed(t *testing.T, h *host, l *load) {
 	l.start(t.Context())
-	h.shell(`cd /opt/portico && release=$(cat state/$(cat state/app)) && docker compose --project-directory . --env-file .env --env-file releases/$release/images.env \
-		--file releases/$release/docker-compose.prod.yml up --detach --no-deps --force-recreate --wait app-$(cat state/app)`)
+	h.shell(`cd /opt/portico && read -r colour release _ <state/serving && docker compose --project-directory . --env-file .env --env-file releases/$release/images.env \
+		--file releases/$release/docker-compose.prod.yml up --detach --no-deps --force-recreate --wait app-$colour`)
 	requests, failures := l.stop()
 	fmt.Printf("control: docker compose up recreates the app: %d of %d requests failed\n", len(failures), requests)
 	if len(failures) == 0 {
