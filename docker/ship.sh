@@ -37,13 +37,13 @@ die() {
 cd "$(dirname "$(realpath "$0")")/.."
 via=${DEPLOY_VIA:-ssh} folder=${DEPLOY_FOLDER:-/opt/portico} run=${DEPLOY_RUN:-}
 
-# archive RELEASE IMAGES_ENV: the files of a release, as deploy.sh wants them, packed.
+# archive IMAGES_ENV: the files of a release, as deploy.sh wants them, packed.
 archive() {
 	local pack
 	pack=$(mktemp --directory)
 	install -m 0644 docker-compose.prod.yml "$pack/docker-compose.prod.yml" &&
 		install -m 0644 "${PROXY_YAML:-docker/proxy.prod.yaml}" "$pack/proxy.yaml" &&
-		install -m 0644 "$2" "$pack/images.env" &&
+		install -m 0644 "$1" "$pack/images.env" &&
 		install -m 0755 docker/deploy.sh docker/backup.sh docker/backup-upload.sh docker/fetch-secrets.sh "$pack" &&
 		tar --create --gzip --owner 0 --group 0 --numeric-owner --mtime "@0" --sort name --directory "$pack" . | base64 --wrap 76
 	local packed=$?
@@ -79,12 +79,25 @@ flock --nonblock 9 || { echo "deploy: waiting up to a minute for another run: $(
 echo "$(id -un) $DEPLOY_RUN since $(date --utc +%FT%TZ)" >deploy.lock
 END
 	if [ "$1" = deploy ]; then
-		printf 'mkdir --parents releases/%q\nbase64 --decode <<"END" | tar --extract --gzip --touch --no-same-owner --directory releases/%q\n' "$2" "$2"
-		archive "$2" "$3" || return 1
-		echo END
+		printf 'name=%q\n' "$2"
+		cat <<'END'
+rm --recursive --force releases/.incoming
+mkdir --parents releases/.incoming
+base64 --decode <<"END_OF_FILES" | tar --extract --gzip --touch --no-same-owner --directory releases/.incoming
+END
+		archive "$3" || return 1
+		cat <<'END'
+END_OF_FILES
+# What is there under a name stays as it is: it may be serving, or be gone back to. Other files get another name.
+release=$name n=2
+while [ -e "releases/$release" ] && ! diff --recursive --brief releases/.incoming "releases/$release" >/dev/null; do
+	release=$name.$n n=$((n + 1))
+done
+if [ -e "releases/$release" ]; then touch "releases/$release/images.env"; else mv releases/.incoming "releases/$release"; fi
+END
 		[ "$via" = ssm ] || secrets "$3"
-		printf 'releases/%q/fetch-secrets.sh --configured </dev/null 2>&1\n' "$2"
-		printf 'set -- releases/%q/deploy.sh deploy %q' "$2" "$2"
+		# shellcheck disable=SC2016 # for the host's shell
+		printf '"releases/$release/fetch-secrets.sh" --configured </dev/null 2>&1\nset -- "releases/$release/deploy.sh" deploy "$release"'
 		[ $# -lt 4 ] || printf ' %q' "${@:4}"
 		echo
 	else
@@ -111,7 +124,10 @@ END
 by_ssh() {
 	local text
 	text=$(script "$@") || die "the release could not be packed: nothing was sent"
-	ssh "$DEPLOY_HOST" bash -s <<<"$text"
+	ssh "$DEPLOY_HOST" bash -s <<<"$text" && return
+	local status=$?
+	[ $status != 255 ] || say "the connection failed: what was begun on the host goes on there; ship.sh status tells of it"
+	return $status
 }
 
 # by_ssm VERB …: what is sent can be read by who may read the history of commands, so that no secret goes this way. The agent
@@ -120,7 +136,7 @@ by_ssm() {
 	local packed command answer status=Pending silent=0
 	[ -z "${ENV_VARS:-}" ] || say "ENV_VARS is left out: Systems Manager would keep it in its history; see docs/aws.md for Parameter Store"
 	packed=$(script "$@" | gzip --best --no-name | base64 --wrap 0) || die "the release could not be packed: nothing was sent"
-	command=$(aws ssm send-command --document-name AWS-RunShellScript --instance-ids "$DEPLOY_INSTANCE" --comment "portico $1 ${2:-}" \
+	command=$(aws ssm send-command --document-name AWS-RunShellScript --instance-ids "$DEPLOY_INSTANCE" --comment "portico $1 ${2:-}" --timeout-seconds 60 \
 		--parameters "$(jq --null-input --arg line "printf %s '$packed' | base64 --decode | gunzip | sudo --user '${DEPLOY_USER:-deploy}' --login bash -s" \
 			'{commands: [$line], executionTimeout: ["1800"]}')" --query Command.CommandId --output text)
 	say "command $command"
@@ -132,7 +148,7 @@ by_ssm() {
 			silent=$((silent + 1))
 			[ $silent -lt 20 ] || die "command $command cannot be followed, and may still run: $answer"
 		fi
-		[ $SECONDS -lt 1900 ] || die "command $command has not ended after half an hour"
+		[ $SECONDS -lt 1900 ] || die "command $command has not ended after half an hour, and may still run"
 	done
 	invocation "$command" '[StandardOutputContent, StandardErrorContent]'
 	[ "$status" = Success ] || die "$1 on $DEPLOY_INSTANCE ended with $status"

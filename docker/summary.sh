@@ -8,6 +8,10 @@ row() { printf '| %s | %s |\n' "$1" "$2"; }
 
 # verdict: one sentence, by how the steps of the workflow ended.
 verdict() {
+	if [ "$SWITCHED" = failure ] && grep --quiet '^ship: .*\(goes on there\|may still run\)' switch.log 2>/dev/null; then
+		echo "**Not known.** The host could not be asked to the end, and goes on with what it had begun. On the host: \`deploy.sh status\`."
+		return
+	fi
 	case "$ACTION $SWITCHED $OUTSIDE $ROLLED_BACK $AGAIN" in
 	"deploy success success"*) echo "**$RELEASE serves** $SITE_URL." ;;
 	"rollback success success"*) echo "**The release before serves** $SITE_URL again." ;;

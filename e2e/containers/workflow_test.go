@@ -35,7 +35,7 @@ var stubs = map[string]string{
 
 // programs stand for what leaves the machine, or takes long.
 var programs = map[string]string{
-	"ssh":    `echo "ssh $*" >>"$RECORD"; cat >>"$RECORD.sent"; echo "the host says: done"; if [ -f "$RECORD.host-fails" ]; then exit 1; fi`,
+	"ssh":    `echo "ssh $*" >>"$RECORD"; cat >>"$RECORD.sent"; echo "the host says: done"; if [ -f "$RECORD.host-fails" ]; then exit 1; fi; if [ -f "$RECORD.connection-fails" ]; then exit 255; fi`,
 	"curl":   `echo "curl ${!#}" >>"$RECORD"; if [ -f "$RECORD.site-fails" ]; then exit 22; fi`,
 	"cosign": `echo "$*" >>"$RECORD"`,
 	"docker": `echo "docker $*" >>"$RECORD"
@@ -232,7 +232,7 @@ func TestAPushIsTestedBuiltSignedAndShippedByDigest(t *testing.T) {
 		at = next
 	}
 	sent := p.recorded(".sent")
-	for _, want := range []string{"/deploy.sh deploy ", "MAIL_FROM=portico@portico.test", "docker login ghcr.io", "docker logout ghcr.io"} {
+	for _, want := range []string{`/deploy.sh" deploy "$release"`, "MAIL_FROM=portico@portico.test", "docker login ghcr.io", "docker logout ghcr.io"} {
 		if !strings.Contains(sent, want) {
 			t.Errorf("the host is not sent %q but\n%s", want, sent)
 		}
@@ -243,7 +243,7 @@ func TestAPushIsTestedBuiltSignedAndShippedByDigest(t *testing.T) {
 	// What the host unpacks names the images by the digests that were built.
 	unpacked := t.TempDir()
 	packed := sent[strings.Index(sent, "base64 --decode"):]
-	packed = packed[strings.Index(packed, "\n")+1 : strings.Index(packed, "\nEND\n")]
+	packed = packed[strings.Index(packed, "\n")+1 : strings.Index(packed, "\nEND_OF_FILES\n")]
 	command(t, []string{"PACKED=" + packed, "INTO=" + unpacked}, "bash", "-c", `base64 --decode <<<"$PACKED" | tar --extract --gzip --directory "$INTO"`)
 	images, err := os.ReadFile(filepath.Join(unpacked, "images.env"))
 	if err != nil {
@@ -268,7 +268,7 @@ func TestASiteThatDoesNotAnswerFromOutsideIsRolledBack(t *testing.T) {
 	if err == nil {
 		t.Errorf("the run is green\n%s", output)
 	}
-	if sent := p.recorded(".sent"); !strings.Contains(sent, "/deploy.sh deploy ") || !strings.Contains(sent, "./deploy.sh rollback") {
+	if sent := p.recorded(".sent"); !strings.Contains(sent, `/deploy.sh" deploy "$release"`) || !strings.Contains(sent, "./deploy.sh rollback") {
 		t.Errorf("no rollback was sent but\n%s", sent)
 	}
 	if summary := p.recorded(".summary"); !strings.Contains(summary, "neither with ") || !strings.Contains(summary, "| rolled back | yes |\n| answers from outside after that | **no** |") {
@@ -289,6 +289,21 @@ func TestAHostThatSwitchesBackMakesTheRunFail(t *testing.T) {
 	}
 	if summary := p.recorded(".summary"); !strings.Contains(summary, "**Not deployed.**") || !strings.Contains(summary, "the host says: done") {
 		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
+func TestARunWhoseConnectionBreaksSaysThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.fails("connection")
+	if output, err := p.run("push", "deploy.yml", bySSH...); err == nil {
+		t.Errorf("the run is green\n%s", output)
+	}
+	if summary := p.recorded(".summary"); !strings.Contains(summary, "**Not known.**") {
+		t.Errorf("the summary is\n%s", summary)
+	}
+	if sent := p.recorded(".sent"); !strings.Contains(sent, "./deploy.sh status") {
+		t.Errorf("the host is not asked what serves but sent\n%s", sent)
 	}
 }
 
@@ -316,7 +331,7 @@ func TestAReleaseThatWasBuiltBeforeIsShippedByItsDigests(t *testing.T) {
 	if strings.Contains(record, "build ") || strings.Contains(record, ".ci/run") || !strings.Contains(record, "checkout "+built) {
 		t.Errorf("the record is\n%s", record)
 	}
-	if sent := p.recorded(".sent"); !strings.Contains(sent, "/deploy.sh deploy "+built+" --allow-destructive") {
+	if sent := p.recorded(".sent"); !strings.Contains(sent, "name="+built+"\n") || !strings.Contains(sent, `/deploy.sh" deploy "$release" --allow-destructive`) {
 		t.Errorf("the host is sent\n%s", sent)
 	}
 	if summary := p.recorded(".summary"); strings.Count(summary, digest+"`") != 3 {
