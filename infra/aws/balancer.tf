@@ -45,12 +45,14 @@ resource "aws_lb" "balancer" {
 }
 
 resource "aws_lb_target_group" "edge" {
-  for_each             = local.ports
-  name                 = "${var.name}-${each.value}"
-  port                 = each.value
-  protocol             = var.balancer == "alb" ? "HTTP" : "TCP"
-  vpc_id               = local.vpc
+  for_each = local.ports
+  name     = "${var.name}-${each.value}"
+  port     = each.value
+  protocol = var.balancer == "alb" ? "HTTP" : "TCP"
+  vpc_id   = local.vpc
+  # The edge tells the balancer by its address, and clients by the PROXY header.
   proxy_protocol_v2    = var.balancer == "nlb" ? true : null
+  preserve_client_ip   = var.balancer == "nlb" ? false : null
   deregistration_delay = 30
   health_check {
     protocol = "HTTP"

@@ -5,7 +5,7 @@ resource "aws_iam_openid_connect_provider" "github" {
 }
 
 locals {
-  # Images are built on main; only the environment production, which may ask for a review, deploys.
+  # Images are built on main; only the environment production deploys, which has to admit main alone: docs/aws.md.
   subjects = {
     build  = "repo:${var.repository}:ref:refs/heads/main"
     deploy = "repo:${var.repository}:environment:production"
@@ -73,7 +73,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
   statement {
-    actions   = ["ecr:BatchGetImage", "ecr:DescribeImages"]
+    actions   = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"]
     resources = [for repository in aws_ecr_repository.images : repository.arn]
   }
 }

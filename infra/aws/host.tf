@@ -38,7 +38,7 @@ resource "aws_instance" "host" {
 
   metadata_options {
     http_tokens                 = "required"
-    http_put_response_hop_limit = 1 # app and worker, in their own network, do not get the role
+    http_put_response_hop_limit = 1 # app and worker, in their own network, do not get the role; the proxy, in the host's, may
   }
   root_block_device {
     encrypted   = true
@@ -91,7 +91,13 @@ data "aws_iam_policy_document" "host" {
     actions   = ["ssm:GetParameter", "ssm:GetParametersByPath"]
     resources = [for path in ["", "/*"] : "arn:aws:ssm:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}:parameter/${var.name}${path}"]
   }
-  # No right to delete: who takes the host over does not get the backups.
+  # What Amazon's policy for the agent allows beyond that, which is every parameter.
+  statement {
+    effect        = "Deny"
+    actions       = ["ssm:GetParameter", "ssm:GetParameters"]
+    not_resources = [for path in ["", "/*"] : "arn:aws:ssm:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}:parameter/${var.name}${path}"]
+  }
+  # No right to delete: who takes the host over cannot take the backups away. Who should not read them either: encrypt them with age.
   statement {
     actions   = ["s3:PutObject", "s3:GetObject"]
     resources = ["${aws_s3_bucket.backups.arn}/*"]
