@@ -49,6 +49,7 @@ send() {
 }
 
 if [ -n "$recipient" ]; then
+	find "$folder" -maxdepth 1 -name '.upload.*' -mmin +720 -delete # of runs that were killed
 	sealed=$(mktemp "$folder/.upload.XXXXXX")
 	trap 'rm --force "$sealed"' EXIT
 	age --recipient "$recipient" <"$folder/$name" >"$sealed" || die "FAILED: age did not encrypt $name"

@@ -59,6 +59,7 @@ file() {
 }
 
 umask 077
+find . -maxdepth 1 -name '.fetched.*' -mmin +60 -exec rm --recursive --force {} + # of runs that were killed
 fetched=$(mktemp --directory .fetched.XXXXXX)
 trap 'rm --recursive --force "$fetched"' EXIT
 names=$(aws ssm get-parameters-by-path --path "$prefix" --recursive --query 'Parameters[].[Name]' --output text) || die "cannot list $prefix: may this host's role read it?"
