@@ -408,7 +408,7 @@ func TestACommandThatFailsOnTheHostFailsTheRunThroughSystemsManager(t *testing.T
 	if err == nil || !strings.Contains(output, "deploy on i-0123 ended with Failed") {
 		t.Errorf("it ended with %v\n%s", err, output)
 	}
-	if record := p.recorded(""); strings.Contains(record, "deploy.sh") || strings.Contains(record, "curl") {
+	if record := p.recorded(""); strings.Contains(record, "deploy.sh deploy") || strings.Contains(record, "curl") {
 		t.Errorf("the record is\n%s", record)
 	}
 }
