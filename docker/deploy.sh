@@ -60,7 +60,7 @@ setting() { variable "$env_file" "$1" "$2"; }
 image_of() { variable "releases/$1/images.env" "$2" ''; } # RELEASE NAME_IMAGE
 
 # state/serving has the colour and the release that serve, and the release before; state/proxy the colour of the edge;
-# state/deploying the release and the colour of a run that has not ended yet.
+# state/deploying the release, the colour and the action of a run that has not ended yet.
 state() { cat "state/$1" 2>/dev/null || true; }
 remember() { # NAME VALUE
 	printf '%s\n' "$2" >"state/$1.new" && sync "state/$1.new" && mv "state/$1.new" "state/$1"
@@ -77,7 +77,14 @@ previous() { word serving 3; }
 env_file=.env settings_file=./settings.env
 keep_settings() { # COLOUR
 	{ if [ -f settings.env ]; then cat settings.env; fi; } >"state/$1.settings.env.new" && chmod 0600 "state/$1.settings.env.new" &&
-		cp --preserve=mode .env "state/$1.env.new"
+		cp --preserve=mode .env "state/$1.env.new" || return 1
+	[ "$(id --user)" != 0 ] || chown --reference=.env "state/$1.env.new" "state/$1.settings.env.new" # who boots is another
+}
+own_settings() { # of the colour that serves
+	local name
+	for name in env settings.env; do
+		[ ! -f "state/$(colour_serving).$name.new" ] || mv "state/$(colour_serving).$name.new" "state/$(colour_serving).$name" || return 1
+	done
 }
 as() { # COLOUR: its settings hold from here on
 	local suffix=''
@@ -213,23 +220,30 @@ renew_edge() {
 # upgrade_edge RELEASE COLOUR: the container of the other colour takes over the open sockets, so that nothing is refused; the one
 # of COLOUR ends what it has begun, then itself.
 upgrade_edge() {
-	local release=$1 old=$2 new before now deadline=$((SECONDS + 90))
+	local release=$1 old=$2 new before
 	new=$(other "$old")
 	say "the edge changes: proxy-$new takes over from proxy-$old"
 	remove "proxy-$new" # it may still end what it had under way when it handed over: 30 s are left for that
 	before=$(started "proxy-$old")
 	lay_down "$release" "$new" && compose "$release" up --detach --no-deps "proxy-$new" || return 1
-	while [ $SECONDS -lt $deadline ] && running "proxy-$new"; do
-		now=$(started "proxy-$new")
-		if { [ -n "$now" ] && [ "$now" != "$before" ]; } || ! running "proxy-$old"; then
-			remember proxy "$new"
-			return
-		fi
-		sleep 0.2
-	done
+	if taken_over "$new" "$old" "$before"; then
+		remember proxy "$new"
+		return
+	fi
 	say "proxy-$new did not take over; its last words:"
 	docker logs --tail 20 "$(container "proxy-$new")" >&2 || true
 	remove "proxy-$new"
+	return 1
+}
+
+# taken_over NEW OLD BEGAN: waits for the edge of colour NEW to serve in the place of the one of OLD, which began at BEGAN.
+taken_over() {
+	local now deadline=$((SECONDS + 90))
+	while [ $SECONDS -lt $deadline ] && running "proxy-$1"; do
+		now=$(started "proxy-$1")
+		if { [ -n "$now" ] && [ "$now" != "$3" ]; } || ! running "proxy-$2"; then return; fi
+		sleep 0.2
+	done
 	return 1
 }
 
@@ -239,17 +253,17 @@ started() { docker exec "$(container "$1")" /proxy status --json 2>/dev/null | g
 # find_edge: which edge serves, when the word of a run that was killed, or met a full disk, may be wrong. Of two that run, the one
 # serves that began at the time of which their shared socket tells; a younger one that has not taken over is taken away.
 find_edge() {
-	local began since younger colour
+	local began time since younger colour
 	if running proxy-blue && running proxy-green; then
 		began=$(started proxy-blue)
 		[ -n "$began" ] || began=$(started proxy-green)
 		[ -n "$began" ] || return 0
-		began=${began#*:}
-		began=$(date --date "${began//\"/}" +%s)
+		time=${began#*:}
+		time=$(date --date "${time//\"/}" +%s)
 		read -r since younger < <(for colour in blue green; do
 			printf '%s %s\n' "$(date --date "$(docker inspect --format '{{.State.StartedAt}}' "$(container "proxy-$colour")")" +%s)" "$colour"
 		done | sort --numeric-sort --reverse)
-		if [ "$began" -ge $((since - 2)) ]; then
+		if [ "$time" -ge $((since - 2)) ] || taken_over "$younger" "$(other "$younger")" "$began"; then
 			[ "$(state proxy)" = "$younger" ] || remember proxy "$younger"
 		else
 			[ "$(state proxy)" = "$(other "$younger")" ] || remember proxy "$(other "$younger")"
@@ -262,15 +276,17 @@ find_edge() {
 	fi
 }
 
-# held: what an operator has set at the edge, of canary, pause and maintenance.
-held() { proxy status --json 2>/dev/null | grep --only-matching --extended-regexp '"(canary|pause|maintenance)": *\{' || true; }
+# held: what an operator has set at the edge, a line each: the upstream, and canary, pause or maintenance.
+held() {
+	proxy status --json 2>/dev/null | grep --only-matching --extended-regexp '"name": *"[^"]*"|"(canary|pause|maintenance)": *\{' |
+		awk -F '"' '$2 == "name" {name = $4; next} {print name, $2}' || true
+}
 
 # answers: does the site answer through the edge, with a certificate that holds? No answer at all is waited for up to 90 s,
 # because a first certificate takes that long; a refusal (4xx, 5xx) for 10 s, because people get it too.
 answers() {
-	local holds host url status refusals=0 deadline=$((SECONDS + 90)) tls=()
-	holds=$(held)
-	if [[ $holds == *pause* || $holds == *maintenance* ]]; then
+	local host url status refusals=0 deadline=$((SECONDS + 90)) tls=()
+	if held | grep --quiet --extended-regexp '^app (pause|maintenance)$'; then
 		say "the edge holds requests back, as an operator wants: the site is not asked through it"
 		return 0
 	fi
@@ -316,11 +332,9 @@ settle() {
 	local before
 	before=$(serving)
 	[ "$2" != "$(colour_serving)" ] || before=$(previous)
-	if [ -f "state/$2.env.new" ]; then
-		mv "state/$2.settings.env.new" "state/$2.settings.env" && mv "state/$2.env.new" "state/$2.env" || return 1
-	fi
 	remember serving "$2 $1 $before" || return 1
 	rm --force state/deploying
+	own_settings || say "state/ cannot be written: the next run does the rest"
 }
 
 # attempt ACTION RELEASE COLOUR [OPTIONS]: serve, or what served before again.
@@ -328,7 +342,7 @@ attempt() {
 	local action=$1 release=$2 colour=$3 before before_colour
 	shift 3
 	before=$(serving) before_colour=$(colour_serving)
-	remember deploying "$release $colour" || die "$root/state cannot be written: nothing was changed"
+	remember deploying "$release $colour $action" || die "$root/state cannot be written: nothing was changed"
 	if serve "$release" "$colour" "$@" && settle "$release" "$colour"; then
 		record "$action" "$release" ok
 		stop "app-$(other "$colour")" || say "app-$(other "$colour") does not stop"
@@ -354,20 +368,21 @@ attempt() {
 # recover ends what a run left that was killed: what served before it serves again. Status 1: it does not.
 recover() {
 	local half
+	own_settings || return 1
 	rm --force state/*.new
 	find_edge
 	[ -f state/deploying ] || return 0
-	half=$(state deploying)
-	say "a run for ${half% *} was broken off: going back to $(serving)"
+	half=$(word deploying 2)
+	say "a run for $(word deploying 1) was broken off: going back to $(serving)"
 	if [ -n "$(serving)" ]; then
 		as "$(colour_serving)"
 		if ! { data "$(serving)" && serve "$(serving)" "$(colour_serving)" --no-recreate; }; then
 			say "$(serving) does not come back: look at 'deploy.sh logs'"
 			return 1
 		fi
-		# It may have been killed when all but the last was done: then what it is about is what serves.
-		[ "${half#* }" = "$(colour_serving)" ] || remove "app-${half#* }" "worker-${half#* }"
 	fi
+	# It may have been killed when all but the last was done: then what it is about is what serves.
+	[ "$half" = "$(colour_serving)" ] || remove "app-$half" "worker-$half"
 	rm --force state/deploying
 }
 
@@ -434,9 +449,9 @@ deploy() {
 rollback() {
 	local colour release half
 	no_canary
-	half=$(word deploying 2)
+	half=$(state deploying)
 	recover || exit 1
-	if [ -n "$half" ] && [ "$half" != "$(colour_serving)" ]; then
+	if [[ -n $(serving) && $half == *" $(other "$(colour_serving)") deploy" ]]; then
 		record rollback "$(serving)" ok
 		say "$(serving) serves: the release that was to follow it is taken back"
 		return
@@ -446,6 +461,7 @@ rollback() {
 	[ -n "$release" ] || die "there is no release before $(serving) to go back to"
 	as "$colour"
 	check_release "$release"
+	check_network
 	say "$(serving) → $release ($colour), without migrations"
 	attempt rollback "$release" "$colour" --no-recreate
 	say "$release serves, after $SECONDS s"
@@ -455,6 +471,8 @@ start() {
 	local release colour services
 	release=$(serving) colour=$(colour_serving)
 	[ -n "$release" ] || { say "nothing was deployed yet" && exit; }
+	own_settings
+	find_edge
 	as "$colour"
 	mapfile -t services < <(data_services)
 	# All at once, so that the site answers as soon as can be; then one after the other, until all is as it was.

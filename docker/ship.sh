@@ -126,7 +126,7 @@ by_ssh() {
 	text=$(script "$@") || die "the release could not be packed: nothing was sent"
 	ssh "$DEPLOY_HOST" bash -s <<<"$text" && return
 	local status=$?
-	[ $status != 255 ] || say "the connection failed: what was begun on the host goes on there; ship.sh status tells of it"
+	[ $status != 255 ] || say "the connection failed: what it may have begun on the host goes on there; ship.sh status tells"
 	return $status
 }
 
@@ -151,7 +151,11 @@ by_ssm() {
 		[ $SECONDS -lt 1900 ] || die "command $command has not ended after half an hour, and may still run"
 	done
 	invocation "$command" '[StandardOutputContent, StandardErrorContent]'
-	[ "$status" = Success ] || die "$1 on $DEPLOY_INSTANCE ended with $status"
+	case $status in
+	Success) ;;
+	TimedOut | Cancelled) die "$1 on $DEPLOY_INSTANCE ended with $status, and may still run" ;;
+	*) die "$1 on $DEPLOY_INSTANCE ended with $status" ;;
+	esac
 }
 
 invocation() { # COMMAND QUERY

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a deployment came to, as Markdown for people: the workflow's last step. All it tells is in the environment, and in the
-# files images.env and switch.log of the working folder.
+# files images.env, switch.log and status.log of the working folder.
 set -euo pipefail
 
 fence='```'
@@ -14,6 +14,7 @@ verdict() {
 	fi
 	case "$ACTION $SWITCHED $OUTSIDE $ROLLED_BACK $AGAIN" in
 	"deploy success success"*) echo "**$RELEASE serves** $SITE_URL." ;;
+	"$ACTION success skipped"*) echo "**Done on the host**, behind the maintenance page or the pause that an operator has set there." ;;
 	"rollback success success"*) echo "**The release before serves** $SITE_URL again." ;;
 	"deploy success failure success success") echo "**Rolled back.** With $RELEASE, $SITE_URL did not answer from outside; with the release before it does." ;;
 	"deploy success failure success"*) echo "**$SITE_URL does not answer from outside**, neither with $RELEASE nor, rolled back, with the release before: is it the name, the firewall, the host?" ;;
@@ -46,3 +47,4 @@ fi
 # shellcheck disable=SC2016 # the marks are Markdown's
 [ ! -f images.env ] || sed --quiet 's/^\([A-Z]*\)_IMAGE=\(.*\)$/| image of \L\1\E | `\2` |/p' images.env
 [ ! -f switch.log ] || printf '\n<details><summary>What the host said</summary>\n\n%s\n%s\n%s\n</details>\n' "$fence" "$(tail --bytes 60000 switch.log)" "$fence"
+[ ! -f status.log ] || printf '\n<details><summary>What serves</summary>\n\n%s\n%s\n%s\n</details>\n' "$fence" "$(tail --bytes 60000 status.log)" "$fence"

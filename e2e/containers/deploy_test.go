@@ -250,8 +250,8 @@ func operate(t *testing.T, h *host, l *load) {
 	const serving = "docker ps --no-trunc --quiet --filter name=portico-app-"
 	before, told := h.shell(serving), h.shell("/opt/portico/deploy.sh status --json")
 	for _, killed := range []string{
-		`echo "v12 $(cut -d " " -f 1 state/serving)" >state/deploying && ./deploy.sh start`,
-		`echo "v13 $(cut -d " " -f 1 state/serving | sed 's/blue/-/; s/green/blue/; s/-/green/')" >state/deploying && ./deploy.sh rollback`,
+		`echo "v12 $(cut -d " " -f 1 state/serving) deploy" >state/deploying && ./deploy.sh start`,
+		`echo "v13 $(cut -d " " -f 1 state/serving | sed 's/blue/-/; s/green/blue/; s/-/green/') deploy" >state/deploying && ./deploy.sh rollback`,
 		`sed --in-place 's/blue/-/; s/green/blue/; s/-/green/' state/proxy && ./deploy.sh start`,
 	} {
 		h.shell("cd /opt/portico && " + killed)
@@ -332,6 +332,11 @@ func mindsTheOperator(t *testing.T, h *host, v1 release, l *load) {
 	if output := h.deploy(v20.with("v20", func(r *release) { r.config += "# another\n" })); !strings.Contains(output, "v20.2 serves") {
 		t.Errorf("other files under the same name: the deploy told\n%s", output)
 	}
+	h.shell("cd /opt/portico && echo v20 " + resting + " rollback >state/deploying && ./deploy.sh rollback")
+	if status := h.shell("/opt/portico/deploy.sh status --json"); !strings.Contains(status, `"release":"v20","`) {
+		t.Errorf("after a rollback that was killed, and another one, status tells %s", status)
+	}
+	answers(http.StatusOK)
 }
 
 // recreateIsNoticed shows that the load would have told of requests lost: the usual way of replacing a container loses some.

@@ -307,6 +307,19 @@ func TestARunWhoseConnectionBreaksSaysThatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestASiteUnderMaintenanceIsNotRolledBack(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.fails("site")
+	executable(t, filepath.Join(filepath.Dir(p.record), "bin/ssh"), `cat >>"$RECORD.sent"; echo 'deploy: the edge holds requests back, as an operator wants: the site is not asked through it'`)
+	if output, err := p.run("push", "deploy.yml", bySSH...); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	if summary := p.recorded(".summary"); !strings.Contains(summary, "**Done on the host**, behind the maintenance page") || strings.Contains(p.recorded(".sent"), "./deploy.sh rollback") {
+		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
 func TestARollbackByHandBuildsNothing(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t)
