@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -42,16 +43,10 @@ func (made *route) forwardTo(service *service) func(*exchange) {
 
 // assertions are what the edge says of the request towards a target, which sees its path as it is.
 func (x *exchange) assertions() forward.Exchange {
-	sent := forward.Exchange{
-		Path: x.path, Client: x.clientText, Chain: x.chain, Proto: x.proto, Host: x.Head().Authority,
+	return forward.Exchange{
+		Path: x.path, Client: x.clientText, Chain: x.chain, Proto: x.proto, Host: cmp.Or(x.forwardedHost, x.Head().Authority),
 		RequestID: x.requestID, Traceparent: x.traceparent,
 	}
-	if x.trusted {
-		if asserted := x.Head().Get(message.XForwardedHost); len(asserted) > 0 {
-			sent.Host = string(asserted)
-		}
-	}
-	return sent
 }
 
 // forwardFailed answers what clients see of an upstream in trouble, or of their own.

@@ -25,21 +25,22 @@ type exchange struct {
 	start time.Time
 	plain bool // it came in on the plain listener
 
-	trusted     bool       // the peer may speak for others
-	client      netip.Addr // who asks
-	clientText  []byte
-	chain       []byte // X-Forwarded-For to hand on
-	proto       string // http or https
-	host        string // the host asked for, in routing.CleanHost's form
-	path        string // in routing.Normalize's form
-	requestID   []byte
-	traceparent []byte
-	site        *routing.Site[*site, *route]
-	route       *route
-	limit       *limit // the strictest that the request was counted against; nil for none
-	limited     ratelimit.Result
-	user        string          // who the client was found to be; "" for nobody in particular
-	identity    []identityField // what the upstream is told of that
+	trusted       bool       // the peer may speak for others
+	client        netip.Addr // who asks
+	clientText    []byte
+	chain         []byte // X-Forwarded-For to hand on
+	proto         string // http or https
+	host          string // the host asked for, in routing.CleanHost's form
+	forwardedHost string // the host that a trusted peer says was asked for; "" when it says nothing
+	path          string // in routing.Normalize's form
+	requestID     []byte
+	traceparent   []byte
+	site          *routing.Site[*site, *route]
+	route         *route
+	limit         *limit // the strictest that the request was counted against; nil for none
+	limited       ratelimit.Result
+	user          string          // who the client was found to be; "" for nobody in particular
+	identity      []identityField // what the upstream is told of that
 
 	canaryNumber   int    // by which it belongs to a canary or not, plus 1; 0: that was not asked
 	canaryAssigned string // the cookie that tells the client its number; "" when it knows
@@ -98,6 +99,7 @@ func (x *exchange) identify() {
 		if asserted := guard.Scheme(values(head, message.XForwardedProto)); asserted != "" {
 			x.proto = asserted
 		}
+		x.forwardedHost = guard.Host(values(head, message.XForwardedHost))
 	}
 	x.clientText = text(x.client.AppendTo(texts))
 	if !x.trusted {

@@ -37,6 +37,7 @@ func (f *forwardAuth) authenticate(x *exchange) bool {
 	question := f.question(x)
 	sent := x.assertions()
 	sent.Path = f.path
+	sent.Host = x.Head().Authority // by which the site was chosen, whatever a balancer lets its clients write
 	by, err := f.ask(x, question, &sent)
 	if by == nil {
 		x.refused(policyForwardAuth, "the auth server takes no requests now")
@@ -85,7 +86,7 @@ func (f *forwardAuth) question(x *exchange) *question {
 	q.head.Method, q.head.Authority = http.MethodGet, head.Authority
 	q.head.Query, q.head.HasQuery = f.query, f.hasQuery
 	for _, field := range head.All() {
-		if !unasked(&field) && !guard.FieldDropped(&field, x.trusted, false) && !x.state.asserted.Holds(field.Name) {
+		if !unasked(&field) && !guard.FieldDropped(&field, false, false) && !x.state.asserted.Holds(field.Name) {
 			q.head.AddKnown(field.ID, string(field.Name), string(field.Value))
 		}
 	}

@@ -130,6 +130,45 @@ func TestAnotherServerSaysWhoPasses(t *testing.T) {
 	}
 }
 
+// Some balancers hand on what their clients write into fields by which auth servers know what is asked for.
+func TestTheAuthServerIsAskedAboutTheSiteThatServesWhateverABalancerHandsOn(t *testing.T) {
+	t.Parallel()
+	door := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		question, _ := json.Marshal(asked{r.Method, r.RequestURI, r.Host, r.ContentLength, r.Header})
+		w.Header().Set("X-Asked", string(question))
+		if r.Header.Get("X-Forwarded-Host") != "public.localhost" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	})
+	app := echo(t)
+	sites := ""
+	for _, host := range []string{"admin.localhost", "public.localhost"} {
+		sites += "  - {hosts: [" + host + "], routes: [{path: /, upstream: app, forward_auth: {upstream: door}}]}\n"
+	}
+	e := start(t, "trusted_proxies: [127.0.0.1]\nupstreams: {app: {targets: [\""+app+"\"]}, door: {targets: [\""+door+"\"]}}\nsites:\n"+sites)
+	client := e.client(false)
+	for name, c := range map[string]struct {
+		host   string
+		header http.Header
+		status int
+	}{
+		"the open site":              {"public.localhost", nil, http.StatusOK},
+		"the closed site":            {"admin.localhost", nil, http.StatusForbidden},
+		"under another's name":       {"admin.localhost", http.Header{"X-Forwarded-Host": {"public.localhost"}}, http.StatusForbidden},
+		"before the balancer's word": {"admin.localhost", http.Header{"X-Forwarded-Host": {"public.localhost", "admin.localhost"}}, http.StatusForbidden},
+		"in a list":                  {"admin.localhost", http.Header{"X-Forwarded-Host": {"public.localhost, admin.localhost"}}, http.StatusForbidden},
+		"by fields of others": {"admin.localhost", http.Header{
+			"X-Original-Url": {"https://public.localhost/forged"}, "X-Rewrite-Url": {"/forged"}, "X-Original-Host": {"forged"},
+			"X-Forwarded-Server": {"forged"}, "X-Forwarded-Uri": {"/forged"}, "X-Forwarded-Method": {"forged"}, "X-Forwarded-Prefix": {"/forged"},
+		}, http.StatusForbidden},
+	} {
+		got := do(t, client, http.MethodGet, "https://"+c.host+"/secret", c.header, "")
+		if got.StatusCode != c.status || strings.Contains(got.Header.Get("X-Asked"), "forged") {
+			t.Errorf("%s: %d, asked %s", name, got.StatusCode, got.Header.Get("X-Asked"))
+		}
+	}
+}
+
 func TestNobodyPassesWhileTheAuthServerIsAway(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Bool

@@ -69,6 +69,10 @@ func TestATrustedPeerSpeaksForItsClients(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, sent.Get(name), want)
 		}
 	}
+	twice := do(t, e.client(false), http.MethodGet, "https://localhost/", http.Header{"X-Forwarded-Host": {"evil.example", "evil.example, public.example"}}, "").seen(t).Header
+	if values := twice["X-Forwarded-Host"]; len(values) != 1 || values[0] != "public.example" {
+		t.Errorf("of what the balancer's client wrote passes %q", values)
+	}
 	// A balancer that ended TLS speaks plain HTTP to us; its clients are not to be redirected.
 	plain := do(t, e.client(false), http.MethodGet, "http://localhost/", http.Header{"X-Forwarded-Proto": {"https"}, "X-Request-Id": {"bad id"}}, "")
 	if sent := plain.seen(t).Header; sent.Get("X-Forwarded-Proto") != "https" || sent.Get("X-Request-Id") == "bad id" {

@@ -47,11 +47,7 @@ func Client(peer netip.Addr, values []string, trusted []netip.Prefix) (client ne
 // Scheme is what a trusted peer's X-Forwarded-Proto says of its client's connection, http or https; "" when it says nothing
 // that can be read. Of several values the last is the peer's own.
 func Scheme(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	last := values[len(values)-1]
-	switch strings.ToLower(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])) {
+	switch strings.ToLower(lastMember(values)) {
 	case "https", "wss":
 		return "https"
 	case "http", "ws":
@@ -59,6 +55,18 @@ func Scheme(values []string) string {
 	default:
 		return ""
 	}
+}
+
+// Host is what a trusted peer's X-Forwarded-Host says that its client asked for; "" when it says nothing. Of several values the
+// last is the peer's own.
+func Host(values []string) string { return lastMember(values) }
+
+func lastMember(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	last := values[len(values)-1]
+	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 }
 
 // parseHop reads one member of X-Forwarded-For; some load balancers append a port.

@@ -117,3 +117,17 @@ func TestTheLastWordOnTheSchemeIsThePeers(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLastWordOnTheHostIsThePeers(t *testing.T) {
+	t.Parallel()
+	for want, given := range map[string][][]string{
+		"own.example": {{"own.example"}, {"client.example, own.example"}, {"client.example", " own.example "}, {"a, b", "c,own.example"}},
+		"":            {nil, {""}, {"client.example,"}, {"client.example", ""}},
+	} {
+		for _, values := range given {
+			if got := guard.Host(values); got != want {
+				t.Errorf("%q is %q", values, got)
+			}
+		}
+	}
+}
