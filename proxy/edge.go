@@ -92,9 +92,9 @@ func (x *exchange) answer() {
 		x.fail(http.StatusNotFound, "Not found.")
 		return
 	}
-	if merged := routing.MergeSlashes(x.path); merged != x.path {
-		// An upstream that takes //x for /x must not be reached past the policies of /x.
-		if other, _ := site.Route(merged); other != found {
+	for _, reading := range routing.Readings(x.path) {
+		// An upstream that takes //x or %2Fx for /x must not be reached past the policies of /x.
+		if other, _ := site.Route(reading); other != found {
 			x.fail(http.StatusBadRequest, "The address of this request is malformed.")
 			return
 		}

@@ -120,8 +120,8 @@ func TestOnePathIsMatchedAndForwarded(t *testing.T) {
 	e := start(t, "upstreams: {public: {targets: [\""+public+"\"]}, private: {targets: [\""+private+"\"], balance: least_conn}}\n"+
 		"sites: [{hosts: [localhost], routes: [{path: /, upstream: public}, {path: /admin/, upstream: private, strip_prefix: true}]}]")
 	for path, want := range map[string]string{
-		"/x/../admin/a": "/a", "/x/%2e%2e/admin/a": "/a", "/./admin/a": "/a", "/%61dmin/a": "/a", "/admin/../x": "/x", "/x%2f..%2fadmin/a": "/x%2F..%2Fadmin/a",
-		"/x%2F..%2Fadmin/a|": "/x%2F..%2Fadmin/a%7C",
+		"/x/../admin/a": "/a", "/x/%2e%2e/admin/a": "/a", "/./admin/a": "/a", "/%61dmin/a": "/a", "/admin/../x": "/x", "/x%2f..%2fy/a": "/x%2F..%2Fy/a",
+		"/x%2F..%2Fy/a|": "/x%2F..%2Fy/a%7C", "/admin/x%2F..%2Fy": "/x%2F..%2Fy",
 	} {
 		answer := e.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		if !strings.Contains(answer, `"URI":"`+want+`"`) {

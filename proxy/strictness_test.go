@@ -334,6 +334,58 @@ func TestARouteMayRefuseEncodedSlashes(t *testing.T) {
 	}
 }
 
+// Many servers decode a path before they look at it, and so find /admin/x in /admin%2Fx.
+func TestNoReadingOfAPathGetsPastThePoliciesOfAnotherRoute(t *testing.T) {
+	t.Parallel()
+	app := echo(t)
+	e := start(t, `upstreams: {app: {targets: ["`+app+`"]}, same: {targets: ["`+app+`"]}}
+sites:
+  - hosts: [localhost]
+    routes:
+      - {path: /, upstream: app}
+      - {path: /admin/, upstream: app, deny: [127.0.0.1]}
+      - {path: /slow/, upstream: same, deny: [127.0.0.1]}
+      - {path: /elsewhere/, redirect: {to: "https://elsewhere.example/"}}
+      - {path: /app/, upstream: app, strip_prefix: true}
+      - {path: /app/admin/, upstream: app, deny: [127.0.0.1]}
+  - hosts: [part.localhost]
+    routes:
+      - {path: /part/, upstream: app}
+`)
+	for _, c := range []struct{ host, path, wants string }{
+		{"localhost", "/admin/x", "403"},
+		{"localhost", "//admin/x", "400"},
+		{"localhost", "/admin%2Fx", "400"},
+		{"localhost", "/admin%2fx", "400"},
+		{"localhost", "/admin%2F", "400"},
+		{"localhost", "/%2Fadmin/x", "400"},
+		{"localhost", "//%2F/admin%2Fx", "400"},
+		{"localhost", "/x%2F..%2Fadmin/x", "400"},
+		{"localhost", "/x/..%2Fadmin%2Fx", "400"},
+		{"localhost", "/admin%2F..%2Fx", "400"},
+		{"localhost", "/x%2F..%2Fadmin%2Fa%2F%2F..%2F..", "400"},
+		{"localhost", "/slow%2Fx", "400"},
+		{"localhost", "/elsewhere%2Fx", "400"},
+		{"localhost", "/app/admin%2Fx", "400"},
+		{"localhost", "/app/..%2Fadmin/x", "400"},
+		{"part.localhost", "/part/..%2Fadmin/x", "400"},
+		{"localhost", "/x%2Fadmin/", "/x%2Fadmin/"},
+		{"localhost", "/x%2F..%2Fy", "/x%2F..%2Fy"},
+		{"localhost", "/a%2Fb//c?q=/%2Fadmin/", "/a%2Fb//c?q=/%2Fadmin/"},
+		{"localhost", "/admin%252Fx", "/admin%252Fx"},
+		{"localhost", "/app/a%2Fb", "/a%2Fb"},
+		{"part.localhost", "/part/a%2F..%2Fb", "/part/a%2F..%2Fb"},
+	} {
+		wants := "HTTP/1.1 " + c.wants + " "
+		if c.wants[0] == '/' {
+			wants = `"URI":"` + c.wants + `"`
+		}
+		if answer := e.raw("GET " + c.path + " HTTP/1.1\r\nHost: " + c.host + "\r\nConnection: close\r\n\r\n"); !strings.Contains(answer, wants) {
+			t.Errorf("%s%s: no %s in %s", c.host, c.path, wants, answer)
+		}
+	}
+}
+
 func TestARouteMayLetUnderscoresThrough(t *testing.T) {
 	t.Parallel()
 	app := echo(t)

@@ -126,8 +126,19 @@ func removeDotSegments(path string) string {
 	return string(out)
 }
 
-// MergeSlashes is the path with one slash for each run of them, as many servers read it.
-func MergeSlashes(path string) string {
+// Readings are what servers may make of a path in Normalize's form: many take a run of slashes for one, or %2F for a slash, and
+// some of those resolve the dot segments that come of it, before or after. Hardly a path has any.
+func Readings(path string) []string {
+	const escaped = "%2F"
+	if !strings.Contains(path, "//") && !strings.Contains(path, escaped) {
+		return nil
+	}
+	decoded := strings.ReplaceAll(path, escaped, "/")
+	merged := mergeSlashes(decoded)
+	return []string{mergeSlashes(path), merged, removeDotSegments(merged), mergeSlashes(removeDotSegments(decoded))}
+}
+
+func mergeSlashes(path string) string {
 	if !strings.Contains(path, "//") {
 		return path
 	}

@@ -2,6 +2,7 @@ package routing_test
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,32 @@ func TestNormalizeYieldsOneFormOfAPath(t *testing.T) {
 	for _, path := range []string{"", "a", "*", "/%", "/%2", "/%zz", "/a%00b", "/a\x00", "/a\r\nb", "/\x7f"} {
 		if got, err := routing.Normalize(path); err == nil {
 			t.Errorf("%q is taken, as %q", path, got)
+		}
+	}
+}
+
+func TestAPathHasTheReadingsThatServersGiveIt(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/":                    "",
+		"/a/b%20c/%252F":       "",
+		"//a///b/":             "/a/b/",
+		"/a%2Fb":               "/a%2Fb /a/b",
+		"/%2Fa//b":             "/%2Fa/b /a/b",
+		"/x%2F..%2Fa":          "/x%2F..%2Fa /x/../a /a",
+		"/x/..%2F..%2Fa":       "/x/..%2F..%2Fa /x/../../a /a",
+		"/x%2F.%2Fa%2F":        "/x%2F.%2Fa%2F /x/./a/ /x/a/",
+		"/x%2F%2F..%2Fa":       "/x%2F%2F..%2Fa /x/../a /a /x/a",
+		"/x%2F..%2F%2F..%2F..": "/x%2F..%2F%2F..%2F.. /x/../../.. /",
+	} {
+		var readings []string
+		for _, reading := range routing.Readings(path) {
+			if !slices.Contains(readings, reading) {
+				readings = append(readings, reading)
+			}
+		}
+		if got := strings.Join(readings, " "); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
 }
