@@ -155,6 +155,32 @@ func TestCacheControlIsForAnswersThatMayBeKept(t *testing.T) {
 	}
 }
 
+// A failure of gRPC has the status 200, and any client may ask for one.
+func TestCacheControlIsNotForFailuresOfGRPC(t *testing.T) {
+	t.Parallel()
+	const kept = `, cache_control: "public, max-age=60"}` + "\n"
+	e := start(t, "rate_limits: {few: {rate: 1/h}}\nupstreams: {app: {targets: [\""+says(t)+`"]}, dead: {targets: ["127.0.0.1:1"]}}
+sites:
+  - hosts: [localhost]
+    routes:
+      - {path: /, upstream: app`+kept+"      - {path: /dead/, upstream: dead"+kept+"      - {path: /limited/, upstream: app, rate_limit: few"+kept+
+		"      - {path: /small/, upstream: app, body_bytes: 1"+kept)
+	client := e.client(true)
+	for _, c := range []struct{ path, status, want string }{
+		{"/", "", "public, max-age=60"},
+		{"/?Grpc-Status=5", "5", ""},
+		{"/dead/", "14", "no-store"},
+		{"/limited/", "", "public, max-age=60"},
+		{"/limited/", "8", "no-store"},
+		{"/small/", "8", "no-store"},
+	} {
+		got := do(t, client, http.MethodGet, "https://localhost"+c.path, http.Header{"Content-Type": {"application/grpc"}}, "content")
+		if got.StatusCode != http.StatusOK || got.Header.Get("Grpc-Status") != c.status || got.Header.Get("Cache-Control") != c.want {
+			t.Errorf("%s: %d %v, want Cache-Control: %q", c.path, got.StatusCode, got.Header, c.want)
+		}
+	}
+}
+
 func TestARouteHasItsOwnLimitOfContent(t *testing.T) {
 	t.Parallel()
 	e := start(t, "limits: {body_bytes: 10}\n"+site(echo(t), `      - {path: /, upstream: app}

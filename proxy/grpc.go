@@ -30,6 +30,9 @@ func isGRPC(request *message.Head) bool {
 
 var grpcType = []byte("application/grpc")
 
+// grpcStatusField stands in a head only if that is the trailers as well: without a message, mostly for a failure.
+const grpcStatusField = "grpc-status"
+
 // failGRPC answers with a failure as gRPC has them: a head that is the trailers as well (Trailers-Only). The log tells the
 // status of HTTP that others would be answered with.
 func (x *exchange) failGRPC(status int, text string) {
@@ -39,7 +42,8 @@ func (x *exchange) failGRPC(status int, text string) {
 	}
 	head := &message.Head{Status: http.StatusOK, Length: message.Unknown}
 	head.AddBytes(message.ContentType, grpcType)
-	head.AddNamed("grpc-status", strconv.Itoa(code))
+	head.Add(message.CacheControl, "no-store") // a shared cache would take it for a success
+	head.AddNamed(grpcStatusField, strconv.Itoa(code))
 	head.AddNamed("grpc-message", grpcText(text))
 	x.answerBare(head)
 	x.status = status

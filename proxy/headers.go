@@ -134,10 +134,11 @@ func (a *answerFields) apply(x *exchange, head *message.Head) {
 	}
 }
 
-// storable tells whether an answer is one that a route's cache_control is meant for: no failure, not what somebody is told who
-// may not pass, such as the way to a login, and nothing that sets a cookie, which a shared cache would give to others.
+// storable tells whether an answer is one that a route's cache_control is meant for: no failure, in the terms of gRPC neither, not
+// what somebody is told who may not pass, such as the way to a login, and nothing that sets a cookie, which a shared cache would
+// give to others.
 func storable(x *exchange, head *message.Head) bool {
-	return head.Status < 400 && x.refusal == "" && x.canaryAssigned == "" && head.Get(message.SetCookie) == nil
+	return head.Status < 400 && head.Lookup(grpcStatusField) == nil && x.refusal == "" && x.canaryAssigned == "" && head.Get(message.SetCookie) == nil
 }
 
 // restrictsFrames tells whether the answer's own policy says who may frame it, for which X-Frame-Options is the older way.
