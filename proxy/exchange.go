@@ -179,5 +179,5 @@ func (c *content) Trailer() *message.Fields {
 
 // withheld tells whether the upstream may not learn a field.
 func (x *exchange) withheld(field *message.Field) bool {
-	return guard.FieldDropped(field, x.trusted, x.route.UnderscoreFields) || x.route.asserted.Holds(field.Name)
+	return guard.FieldDropped(field, x.route.UnderscoreFields) || x.route.asserted.Holds(field.Name)
 }

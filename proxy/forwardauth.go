@@ -86,7 +86,7 @@ func (f *forwardAuth) question(x *exchange) *question {
 	q.head.Method, q.head.Authority = http.MethodGet, head.Authority
 	q.head.Query, q.head.HasQuery = f.query, f.hasQuery
 	for _, field := range head.All() {
-		if !unasked(&field) && !guard.FieldDropped(&field, false, false) && !x.state.asserted.Holds(field.Name) {
+		if !unasked(&field) && !guard.FieldDropped(&field, false) && !x.state.asserted.Holds(field.Name) {
 			q.head.AddKnown(field.ID, string(field.Name), string(field.Value))
 		}
 	}
@@ -100,15 +100,15 @@ const (
 	forwardedURI    = "X-Forwarded-Uri"
 )
 
-// unasked tells whether a field of the client's is not for the auth server: it is about content, asks for a part or for
-// another form of the answer, or is what the edge itself says.
+// unasked tells whether a field of the client's is not for the auth server: it is about content, or asks for a part or for
+// another form of the answer.
 func unasked(field *message.Field) bool {
 	switch field.ID {
 	case message.AcceptEncoding, message.ContentEncoding, message.ContentRange, message.ContentType, message.IdempotencyKey,
 		message.IfNoneMatch, message.Range, message.SecWebSocketAccept, message.SecWebSocketKey:
 		return true
 	}
-	return field.Is(forwardedMethod) || field.Is(forwardedURI) || hasPrefix(field.Name, "if-") || hasPrefix(field.Name, "content-")
+	return hasPrefix(field.Name, "if-") || hasPrefix(field.Name, "content-")
 }
 
 func hasPrefix(name []byte, prefix string) bool {

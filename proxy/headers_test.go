@@ -80,6 +80,28 @@ func TestATrustedPeerSpeaksForItsClients(t *testing.T) {
 	}
 }
 
+// A balancer hands on what its client wrote into fields that it does not know.
+func TestATrustedPeerIsBelievedNoMoreThanIsSaid(t *testing.T) {
+	t.Parallel()
+	e := start(t, "trusted_proxies: [127.0.0.1]\n"+site(echo(t), `      - {path: /, upstream: app, underscore_fields: true, request_headers: {set: {X-Forwarded-Port: "443"}}}`))
+	header := http.Header{"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Proto": {"https"}}
+	for _, name := range []string{
+		"X-Forwarded-Prefix", "X-Forwarded-Port", "X-Forwarded-User", "X-Forwarded-Server", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host",
+		"True-Client-Ip", "Cf-Connecting-Ip", "X-Client-Ip", "X-Real-Ip", "Forwarded", "X.Forwarded.For", "X_Forwarded_For", "X-Forwarded_Host",
+	} {
+		header[name] = []string{"forged"}
+	}
+	sent := do(t, e.client(false), http.MethodGet, "https://localhost/", header, "").seen(t).Header
+	for name, values := range sent {
+		if strings.Contains(strings.Join(values, ""), "forged") {
+			t.Errorf("%s of a balancer's client reaches the upstream", name)
+		}
+	}
+	if sent.Get("X-Real-Ip") != "203.0.113.9" || sent.Get("X-Forwarded-Port") != "443" {
+		t.Errorf("the upstream is told %v", sent)
+	}
+}
+
 func TestAClientCannotNameFieldsAwayOrChangeTheProtocol(t *testing.T) {
 	t.Parallel()
 	e := start(t, site(echo(t), `      - {path: /, upstream: app}`))

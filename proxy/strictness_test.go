@@ -274,6 +274,8 @@ var forgery = []string{
 	"X-Forwarded-Proto: forged", "X-Forwarded-Host: forged", "X-Forwarded-Port: forged", "X-Forwarded-Prefix: forged", "X-Forwarded-Server: forged", "X-Forwarded-Ssl: forged", "X-Forwarded: forged",
 	"Forwarded: for=forged", "X-Real-IP: forged", "x-real-ip: forged", "X_Real_IP: forged", "True-Client-IP: forged", "Proxy: forged", "X_Auth_User: forged", "_: forged", "X_: forged", "_X: forged",
 	"Content_Length: forged", "Transfer_Encoding: forged", "X-Request-ID: forged", "Keep-Alive: forged", "Proxy-Connection: forged", "TE: forged", "Upgrade: forged",
+	"X.Real.IP: forged", "X+Forwarded+For: forged", "X.Forwarded-Proto: forged", "X|Forwarded|Host: forged", "Content.Length: forged", "Transfer.Encoding: forged", "X.Request.ID: forged",
+	"Client-IP: forged", "WL-Proxy-Client-IP: forged", "X-Remote-Addr: forged", "X-Original-URL: forged", "X-Rewrite-URL: forged",
 }
 
 func TestFieldsThatOnlyTheEdgeMayWriteAreReplaced(t *testing.T) {

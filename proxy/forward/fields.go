@@ -26,7 +26,7 @@ func cleanTrailer(trailer *message.Fields) *message.Fields {
 	if trailer == nil {
 		return nil
 	}
-	trailer.DeleteFunc(func(field *message.Field) bool { return !field.MayTrail() || guard.FieldDropped(field, false, false) })
+	trailer.DeleteFunc(func(field *message.Field) bool { return !field.MayTrail() || guard.FieldDropped(field, false) })
 	if trailer.Len() == 0 {
 		return nil
 	}

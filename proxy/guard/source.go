@@ -32,7 +32,7 @@ func ParseSource(text string) (Source, error) {
 	case !IsToken(name):
 		return Source{}, fmt.Errorf("%q is not the name of a %s", name, kind)
 	case source.cookie:
-	case slices.Contains(unsourced, source.id), FieldDropped(&message.Field{ID: source.id, Name: []byte(name)}, false, false):
+	case slices.Contains(unsourced, source.id), FieldDropped(&message.Field{ID: source.id, Name: []byte(name)}, false):
 		return Source{}, fmt.Errorf("the field %s does not tell clients apart, or is not believed: name another, or use client_ip", name)
 	}
 	return source, nil
