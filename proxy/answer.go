@@ -57,7 +57,7 @@ func (x *exchange) mark(head *message.Head) {
 // Write counts the content. To HEAD none is sent, whatever handlers write.
 func (x *exchange) Write(content []byte) (int, error) {
 	if x.intercepted {
-		return len(content), nil
+		return len(content), x.drop(len(content))
 	}
 	n, err := x.Stream.Write(content)
 	if x.Head().Method != http.MethodHead {
@@ -66,17 +66,25 @@ func (x *exchange) Write(content []byte) (int, error) {
 	return n, err
 }
 
+// Flush is what somebody calls who waits for more to write.
+func (x *exchange) Flush() error {
+	if x.intercepted {
+		return x.drop(0)
+	}
+	return x.Stream.Flush()
+}
+
 // End leaves out the trailer of content that was replaced.
 func (x *exchange) End(trailer *message.Fields) error {
 	if x.intercepted {
-		trailer = nil
+		return nil
 	}
 	return x.Stream.End(trailer)
 }
 
 // Abort notes that the answer is not whole.
 func (x *exchange) Abort() {
-	if x.intercepted && x.End(nil) == nil { // the upstream's is not, but the page is
+	if x.intercepted { // the upstream's is not, but the page is
 		return
 	}
 	x.aborted = true

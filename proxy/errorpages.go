@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/portico-web/portico/internal/httpx"
 	"github.com/portico-web/portico/proxy/message"
@@ -32,8 +34,17 @@ func (x *exchange) writeFailure(w http.ResponseWriter, r *http.Request, status i
 	httpx.WriteFailure(w, r, status, text, values...)
 }
 
-// intercept answers with the site's page in the place of an upstream's failure. What the upstream writes then is dropped; of
-// its fields stay those that say what the client may do.
+// The most that is taken of a failure whose place a page has taken, so that the upstream's connection can be used again: beyond
+// it the connection is closed.
+const (
+	maxDropped = 64 << 10
+	dropWithin = time.Second
+)
+
+var errDropped = errors.New("a failure that a page stands for has no end")
+
+// intercept answers with the site's page in the place of an upstream's failure, whole: whatever the upstream writes then is
+// dropped. Of its fields stay those that say what the client may do.
 func (x *exchange) intercept(failed *message.Head, page []byte) error {
 	page = httpx.FillPage(page, failed.Status, "", string(x.requestID))
 	head := &message.Head{Status: failed.Status, Length: int64(len(page))}
@@ -53,13 +64,23 @@ func (x *exchange) intercept(failed *message.Head, page []byte) error {
 	if err := x.send(head); err != nil {
 		return err
 	}
-	x.intercepted = true
-	if x.Head().Method == http.MethodHead {
-		return nil
+	if x.Head().Method != http.MethodHead {
+		x.bytes += int64(len(page))
+		if _, err := x.Stream.Write(page); err != nil {
+			return err
+		}
 	}
-	x.bytes += int64(len(page))
-	if _, err := x.Stream.Write(page); err != nil {
+	if err := x.Stream.End(nil); err != nil {
 		return err
 	}
-	return x.Flush() // whatever the upstream still sends, the page is whole
+	x.intercepted, x.dropUntil = true, time.Now().Add(dropWithin)
+	return nil
+}
+
+// drop takes content of a failure that was intercepted, or notes that more of it is waited for.
+func (x *exchange) drop(length int) error {
+	if x.dropped += length; x.dropped > maxDropped || time.Now().After(x.dropUntil) {
+		return errDropped
+	}
+	return nil
 }

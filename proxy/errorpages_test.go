@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,6 +143,54 @@ func TestAPageIsWholeThoughTheUpstreamsFailureIsNot(t *testing.T) {
 		if got.StatusCode != http.StatusInternalServerError || got.body != "<h1>500: we are sorry</h1>" {
 			t.Errorf("%d %q", got.StatusCode, got.body)
 		}
+	}
+}
+
+func TestAFailureWithoutEndKeepsNobodyWhoIsShownAPage(t *testing.T) {
+	t.Parallel()
+	_, keys := pages(t)
+	for name, rest := range map[string]func(*actor){
+		"that floods":   func(a *actor) { a.flood("8000\r\n" + strings.Repeat("x", 0x8000) + "\r\n") },
+		"that is stuck": func(a *actor) { a.gone() },
+		"in one piece, stuck": func(a *actor) {
+			_ = a.say("1\r\nx\r\n")
+			a.gone()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			left := make(chan struct{}, 2)
+			app := act(t, func(_ int, a *actor) {
+				a.request()
+				_ = a.say("HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+				rest(a)
+				left <- struct{}{}
+			})
+			e := start(t, plainSite(app.address, keys+"    intercept_errors: true\n", "      - {path: /app/, upstream: app}"))
+			conn, err := e.dialTLS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			in := bufio.NewReader(conn)
+			for _, c := range []struct{ path, page string }{{"/app/", "<h1>500: we are sorry</h1>"}, {"/none", "<h1>nothing here 404 "}} {
+				_, _ = io.WriteString(conn, "GET "+c.path+" HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n")
+				response, err := http.ReadResponse(in, nil)
+				if err != nil {
+					t.Fatalf("%s: %v", c.path, err)
+				}
+				body, err := io.ReadAll(response.Body)
+				if err != nil || !strings.HasPrefix(string(body), c.page) {
+					t.Errorf("%s: %d %q, %v", c.path, response.StatusCode, body, err)
+				}
+			}
+			<-left // by the edge
+			if got := do(t, e.client(true), http.MethodGet, "https://localhost/app/", browserAccepts, ""); got.body != "<h1>500: we are sorry</h1>" {
+				t.Errorf("HTTP/2: %d %q", got.StatusCode, got.body)
+			}
+			<-left
+		})
 	}
 }
 

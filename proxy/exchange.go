@@ -57,7 +57,9 @@ type exchange struct {
 	bytes       int64
 	aborted     bool
 	told        bool // a failure of the edge's own is answered by the site's page
-	intercepted bool // a page of the site was answered; what an upstream says beyond its head is dropped
+	intercepted bool // a page of the site was answered, and that ended; what an upstream says beyond its head is dropped
+	dropped     int  // of that, in bytes
+	dropUntil   time.Time
 
 	texts [256]byte // room for the texts above
 }
