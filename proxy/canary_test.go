@@ -113,6 +113,31 @@ func TestACanaryIsPromotedAndRolledBack(t *testing.T) {
 	}
 }
 
+func TestACanaryOfTargetsThatServeAlreadyEndsWhenItIsPromoted(t *testing.T) {
+	t.Parallel()
+	live, next := named(t, "live"), named(t, "canary")
+	content := deployable(t, live)
+	e := start(t, content)
+	e.canary(100, next)
+	write(t, e.config, strings.Replace(content, live, next, 1))
+	if err := e.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if told, err := e.change(t.Context(), "canary", control.Canary{Promote: true, Drain: patiently}); err != nil || !strings.Contains(told, next+" served already: the canary has ended") || !strings.Contains(told, "drained 0 requests") {
+		t.Fatalf("%v after\n%s", err, told)
+	}
+	if app := e.app(); app.Canary != nil || app.Differs || len(app.Previous) > 0 || app.Last.Action != "promote" || !strings.HasPrefix(app.Last.Outcome, "drained ") {
+		t.Errorf("%+v", app)
+	}
+	if strings.Contains(e.metrics(), `upstream="app/canary"`) {
+		t.Error("the metrics still tell of the canary")
+	}
+	e.deploy(named(t, "later"))
+	if got := e.numbered(e.client(true), "0"); got.body != "later" || got.Header.Get("Set-Cookie") != "" {
+		t.Errorf("after a deploy, %s serves the canary's clients", got.body)
+	}
+}
+
 func TestWhatIsNoCanaryIsRefused(t *testing.T) {
 	t.Parallel()
 	live := named(t, "live")

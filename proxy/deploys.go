@@ -15,7 +15,6 @@ import (
 	"github.com/portico-web/portico/proxy/control"
 	"github.com/portico-web/portico/proxy/deploy"
 	"github.com/portico-web/portico/proxy/forward"
-	"github.com/portico-web/portico/proxy/upstream"
 )
 
 // deploysFile is where, in the data folder, it is kept what operators decided about upstreams.
@@ -294,7 +293,11 @@ func (c *change) carryOut(ctx context.Context) error {
 		return nil
 	}
 	log.Info("deploy switched", "from", c.event.From)
-	c.tell(control.Progress{Step: control.StepSwitch, Text: fmt.Sprintf("switched from %s to %s", deploy.Names(c.event.From), deploy.Names(c.event.Targets))})
+	text := fmt.Sprintf("switched from %s to %s", deploy.Names(c.event.From), deploy.Names(c.event.Targets))
+	if c.promote && slices.Equal(c.event.From, c.event.Targets) {
+		text = deploy.Names(c.event.From) + " served already: the canary has ended"
+	}
+	c.tell(control.Progress{Step: control.StepSwitch, Text: text})
 	drained := c.drain.Wait(p.deploys.ctx, before)
 	log.Info("deploy drained", "from", c.event.From, "requests", drained.Requests, "streams_ended", drained.Streams, "left", drained.Left, "took", drained.Took)
 	err = p.deploys.file.Update(c.name, func(r *deploy.Record) { r.Conclude(c.event.Time, drained.String()) })
@@ -340,7 +343,7 @@ func (c *change) gaveUp(err error) error {
 }
 
 // switchTargets proves the new targets and lets them serve. Whose requests are to be drained is returned; nil when the new
-// targets are those that serve already.
+// targets are those that serve already, and no canary ends.
 func (c *change) switchTargets(ctx context.Context) (before []*forward.Forwarder, err error) {
 	p := c.proxy
 	if err := c.proveTargets(ctx); err != nil {
@@ -359,27 +362,34 @@ func (c *change) switchTargets(ctx context.Context) (before []*forward.Forwarder
 	settings := s.upstreamSettings(p, c.name, c.event.Targets)
 	c.event.Time, c.event.From = time.Now().UTC(), service.targets()
 	same := slices.Equal(settings.Targets, c.event.From)
-	// The pool is new, so that only what its own probes find from now on counts, not what they found while the targets began.
-	pool, err := upstream.New(settings, p.log)
-	if err != nil {
-		return nil, err
+	var made forwarders
+	if !same {
+		// The pool is new, so that only what its own probes find from now on counts, not what they found while the targets began.
+		if made.live, err = p.openForwarder(nil, settings); err != nil {
+			return nil, err
+		}
 	}
 	// The file is what counts: whoever starts after this moment starts with the new targets.
 	err = p.deploys.file.Update(c.name, func(r *deploy.Record) {
 		r.Live = c.event.Targets
+		if !same {
+			r.Previous = c.event.From
+		}
 		if c.promote {
 			r.Canary = nil
 		}
-		if !same {
-			r.Previous = c.event.From
+		if !same || c.promote {
 			r.Note(c.event)
 		}
 	})
-	if err != nil || same {
-		pool.Close()
+	if err != nil {
+		made.close()
 		return nil, err
 	}
-	before = service.replace(forwarders{live: forward.New(pool, &p.streams, p.log)})
+	if same && !c.promote {
+		return nil, nil
+	}
+	before = service.replace(made)
 	if canary := service.now.Load().canary; c.promote && canary != nil {
 		service.change(func(next *serving) { next.canary = nil })
 		canary.forwarder.Retire()
