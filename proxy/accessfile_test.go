@@ -89,6 +89,32 @@ func TestTheQueryIsLoggedOnlyWhenAsked(t *testing.T) {
 	}
 }
 
+func TestALineIsBoundedWhateverAClientSends(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "access.log")
+	e := start(t, logged(echo(t), file, ", query: true, fields: [referer, user_agent]"))
+	const much = 7000
+	requests := []string{
+		"GET /" + strings.Repeat("\xff", much) + "%zz HTTP/1.1\r\nHost: localhost\r\n",
+		strings.Repeat("M", much) + " / HTTP/1.1\r\nHost: localhost\r\n",
+		"GET / HTTP/1.1\r\nHost: " + strings.Repeat("h", much) + "\r\n",
+		"GET /?" + strings.Repeat("a=b&", much/4) + " HTTP/1.1\r\nHost: localhost\r\n",
+		"GET / HTTP/1.1\r\nHost: localhost\r\nReferer: " + strings.Repeat("\xff", much) + "\r\nUser-Agent: " + strings.Repeat("\xff", much) + "\r\n",
+	}
+	for _, request := range requests {
+		e.raw(request + "Connection: close\r\n\r\n")
+	}
+	lines := e.stopped(file)
+	if len(lines) != len(requests) {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, line := range lines {
+		if len(line) > 3<<10 || !strings.Contains(line, "…") || !json.Valid([]byte(line)) {
+			t.Errorf("%d bytes about %.20q: %s", len(line), requests[i], line)
+		}
+	}
+}
+
 func TestASampleHasEveryFailure(t *testing.T) {
 	t.Parallel()
 	app := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -50,6 +50,27 @@ func TestATargetThatRefusesIsPassedOverForAnyMethod(t *testing.T) {
 	}
 }
 
+func TestOneLineTellsOfAllTargetsThatRefuseARequest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		others []string
+		status int
+	}{{nil, http.StatusBadGateway}, {[]string{echo(t)}, http.StatusOK}} {
+		var targets []string
+		for range 20 {
+			targets = append(targets, refusing(t))
+		}
+		e := start(t, several("", append(targets, c.others...)...))
+		if got := e.get("https://localhost/"); got.StatusCode != c.status {
+			t.Errorf("%d, want %d", got.StatusCode, c.status)
+		}
+		log := e.log.String()
+		if strings.Count(log, "upstream target takes no connection") != 1 || !strings.Contains(log, `"targets":20`) || !strings.Contains(log, `connection refused`) {
+			t.Errorf("with %d others:\n%s", len(c.others), log)
+		}
+	}
+}
+
 func TestARequestThatReachedATargetIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	var times atomic.Int64

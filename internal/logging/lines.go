@@ -8,6 +8,17 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
+)
+
+const (
+	// mostText bounds what a value takes in a line, in bytes: clients write what they like, and HTTP/2 lets them repeat it
+	// for a byte.
+	mostText = 1 << 10
+	// mostEscaped is what one byte of a value takes at most.
+	mostEscaped = len(`\ufffd`)
+	// cutMark ends a value of which there was more.
+	cutMark = "…"
 )
 
 // Lines writes many lines of one kind, such as an access log, at a fraction of what a slog call costs: values are appended
@@ -80,24 +91,16 @@ func (l *Line) key(key string) {
 	l.text = append(l.text, `":`...)
 }
 
-// String adds text.
+// String adds text. It is cut where it takes too much of the line.
 func (l *Line) String(key, value string) {
 	l.key(key)
-	if l.lines.console {
-		l.text = appendConsole(l.text, value)
-	} else {
-		l.text = appendJSON(l.text, value)
-	}
+	l.text = appendText(l.text, value, l.lines.console)
 }
 
-// Bytes adds text.
+// Bytes adds text, as String does.
 func (l *Line) Bytes(key string, value []byte) {
 	l.key(key)
-	if l.lines.console {
-		l.text = appendConsole(l.text, value)
-	} else {
-		l.text = appendJSON(l.text, value)
-	}
+	l.text = appendText(l.text, value, l.lines.console)
 }
 
 // Int adds a whole number.
@@ -132,6 +135,45 @@ func (l *Line) End() {
 	if cap(l.text) <= gathered {
 		l.lines.pool.Put(l)
 	}
+}
+
+func appendText[T []byte | string](line []byte, text T, console bool) []byte {
+	fits := fitting(text)
+	switch cut := fits < len(text); {
+	case cut && console:
+		return appendConsole(line, string(text[:fits])+cutMark)
+	case cut:
+		return appendJSON(line, string(text[:fits])+cutMark)
+	case console:
+		return appendConsole(line, text)
+	default:
+		return appendJSON(line, text)
+	}
+}
+
+// fitting is how many bytes from the beginning of text take mostText at most once they are escaped. It ends within no character.
+func fitting[T []byte | string](text T) int {
+	if len(text) <= mostText/mostEscaped { // the usual length, at no cost
+		return len(text)
+	}
+	room := mostText
+	for i := 0; i < len(text); {
+		c, size := rune(text[i]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
+		}
+		switch {
+		case c == utf8.RuneError, c == '"', c == '\\', c == '<', c == '>', c == '&', !strconv.IsPrint(c):
+			room -= mostEscaped * size
+		default:
+			room -= size
+		}
+		if room < 0 {
+			return i
+		}
+		i += size
+	}
+	return len(text)
 }
 
 // appendJSON appends text as a JSON string.

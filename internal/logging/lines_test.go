@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/portico-web/portico/internal/logging"
 )
@@ -55,6 +56,61 @@ func TestLinesLookLikeTheLoggersOwnAndKeepTheirPlace(t *testing.T) {
 		} {
 			if read[key] != want {
 				t.Errorf("%s is %#v, want %#v", key, read[key], want)
+			}
+		}
+	}
+}
+
+func TestAValueTakesABoundedPartOfItsLine(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 10
+	for _, format := range []string{"json", "console"} {
+		for name, c := range map[string]struct {
+			value string
+			whole bool
+		}{
+			"the usual length":           {strings.Repeat("x\xff", most/12-1), true},
+			"as much as there may be":    {strings.Repeat("x", most), true},
+			"one more":                   {strings.Repeat("x", most+1), false},
+			"much more":                  {strings.Repeat("x", 64*most), false},
+			"signs that are escaped":     {strings.Repeat("\"&", most/2), false},
+			"what is no text":            {strings.Repeat("\xff", most/2), false},
+			"what cannot be seen":        {strings.Repeat("\x01\u2028\U000e0001", most/8), false},
+			"other scripts":              {strings.Repeat("길", most/3), true},
+			"more of other scripts":      {strings.Repeat("길", most/2), false},
+			"a character across the end": {strings.Repeat("x", most-1) + "길", false},
+		} {
+			var out bytes.Buffer
+			lines := logging.LinesTo(&out, format, "")
+			lines.Begin(time.Time{}).End()
+			lines.Flush()
+			around := out.Len()
+			out.Reset()
+			line := lines.Begin(time.Time{})
+			line.String("s", c.value)
+			line.Bytes("b", []byte(c.value))
+			line.End()
+			lines.Flush()
+			got := out.String()
+			if takes := out.Len() - around; takes > 2*(most+len(`,"s":"…"`)) {
+				t.Errorf("%s, %s: two values take %d bytes", format, name, takes)
+			}
+			want := 2
+			if c.whole {
+				want = 0
+			}
+			if strings.Count(got, "…") != want || !utf8.ValidString(got) {
+				t.Errorf("%s, %s: %s", format, name, got)
+			}
+			if format == "console" {
+				continue
+			}
+			var read struct{ S, B string }
+			if err := json.Unmarshal([]byte(got), &read); err != nil || read.S != read.B {
+				t.Errorf("%s, %s: %v in %s", format, name, err, got)
+			}
+			if kept := strings.TrimSuffix(read.S, "…"); utf8.ValidString(c.value) && !strings.HasPrefix(c.value, kept) {
+				t.Errorf("%s, %s: %s", format, name, kept)
 			}
 		}
 	}

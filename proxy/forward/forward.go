@@ -102,15 +102,17 @@ type exchange struct {
 	head      *message.Head
 	sent      *Exchange
 
-	asks    upstream.Request // what decides who is asked
-	secure  bool             // the client came by TLS
-	target  *upstream.Target
-	tried   []*upstream.Target // they are not asked again
-	refusal error              // what the last of them did instead
-	tries   int
-	moved   bool      // it left a target for another, so that no target may count it for a moment
-	failing time.Time // when the first attempt failed
-	fresh   bool      // an idle connection broke: another may be as old
+	asks     upstream.Request // what decides who is asked
+	secure   bool             // the client came by TLS
+	target   *upstream.Target
+	tried    []*upstream.Target // they are not asked again
+	refusal  error              // what the last of them did instead
+	refuser  *upstream.Target   // the last that took no connection
+	refusals int                // how many did not, of which the log does not tell yet
+	tries    int
+	moved    bool      // it left a target for another, so that no target may count it for a moment
+	failing  time.Time // when the first attempt failed
+	fresh    bool      // an idle connection broke: another may be as old
 
 	request []byte // as it is sent in HTTP/1.1: the head, and content that came with it
 	along   int    // where that content begins
@@ -141,6 +143,7 @@ func (x *exchange) attempt() error {
 	if err := x.send(); err != nil {
 		return err
 	}
+	x.tellRefusals() // what follows may last
 	if err := x.awaitAnswer(); err != nil {
 		return err
 	}
@@ -220,6 +223,7 @@ func (x *exchange) hangUp() {
 
 // end leaves nothing of the exchange behind, and makes it ready for another.
 func (x *exchange) end() {
+	x.tellRefusals()
 	x.hangUp()
 	x.release()
 	x.forwarder.pool.Forget(&x.asks)

@@ -40,6 +40,7 @@ func (x *exchange) again(err error) bool {
 		if x.tries+1 >= retries.Tries {
 			return false
 		}
+		x.tellRefusals()
 		x.leave(err)
 	default:
 		return false
@@ -69,9 +70,19 @@ func (x *exchange) elsewhere() bool {
 
 // refused puts the target aside: it took no connection.
 func (x *exchange) refused(err error) {
-	x.forwarder.log.Warn("upstream target takes no connection", "upstream", x.forwarder.pool.Settings().Name, "target", x.target.String(), "endpoint", x.target.Endpoint(), "error", err)
+	x.refuser = x.target
+	x.refusals++
 	x.target.Refused()
 	x.leave(err)
+}
+
+// tellRefusals logs that targets took no connection: in one line, since an upstream that is away may have many.
+func (x *exchange) tellRefusals() {
+	if x.refusals == 0 {
+		return
+	}
+	x.forwarder.log.Warn("upstream target takes no connection", "upstream", x.forwarder.pool.Settings().Name, "target", x.refuser.String(), "endpoint", x.refuser.Endpoint(), "error", x.refusal, "targets", x.refusals)
+	x.refusals = 0
 }
 
 // leave lets another target have the request.
