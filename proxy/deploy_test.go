@@ -318,6 +318,26 @@ func TestDeployedTargetsAreProbedAgainAtTheStart(t *testing.T) {
 	})
 }
 
+func TestDeployedTargetsThatDoNotAnswerHoldUpNoStart(t *testing.T) {
+	t.Parallel()
+	var stuck atomic.Bool
+	target := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if stuck.Load() {
+			<-r.Context().Done()
+		}
+	})
+	e := start(t, strings.Replace(deployable(t, named(t, "old")), "timeout: 20s", "timeout: 1h", 1))
+	e.deploy(target)
+	if err := e.stop(); err != nil {
+		t.Fatal(err)
+	}
+	stuck.Store(true)
+	e = startFrom(t, e.config, e.data)
+	if !strings.Contains(e.log.String(), "a deployed target does not pass its probe") {
+		t.Error("nothing is said of a target that does not answer")
+	}
+}
+
 func TestAFileOfDeploysThatCannotBeUnderstoodStopsTheStart(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

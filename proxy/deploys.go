@@ -123,9 +123,14 @@ func (d *deploys) claimant(name string) string {
 	return d.claims[name]
 }
 
+// deployedPatience bounds how long the start waits for the targets of before, whose answers it only logs.
+const deployedPatience = 10 * time.Second
+
 // probeDeployed asks the targets that were deployed before the edge started whether they are still there, before it serves:
 // the file of deploys tells of the past.
 func (p *Proxy) probeDeployed(ctx context.Context, s *state) {
+	waiting, cancel := context.WithTimeout(ctx, deployedPatience)
+	defer cancel()
 	var asking sync.WaitGroup
 	for name, service := range s.services {
 		if len(p.deploys.file.Record(name).Live) == 0 {
@@ -134,7 +139,7 @@ func (p *Proxy) probeDeployed(ctx context.Context, s *state) {
 		settings := service.now.Load().forwarder.Pool().Settings()
 		for _, target := range settings.Targets {
 			asking.Go(func() {
-				if err := settings.Check(ctx, target); err != nil && ctx.Err() == nil {
+				if err := settings.Check(waiting, target); err != nil && ctx.Err() == nil {
 					p.log.Warn("a deployed target does not pass its probe", "upstream", name, "target", target, "error", err)
 				}
 			})

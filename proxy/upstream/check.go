@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -18,28 +20,21 @@ const (
 	checkSoon = time.Second
 	// smokeBytes is how much of an answer is read at most.
 	smokeBytes = 16 << 20
+	// checkedAtOnce bounds how many servers of a target are asked at a time.
+	checkedAtOnce = 32
 )
 
 // Check asks a target, whether or not it is in a pool, once what a pool's probes would ask: every server that its name stands
 // for. Without probes in the settings, any answer to GET / but an error of the server's (5xx) will do: the application may want
 // a login there.
 func (s Settings) Check(ctx context.Context, target string) error {
-	servers, err := s.servers(ctx, target)
-	if err != nil {
-		return err
-	}
-	for _, server := range servers {
+	return s.each(ctx, target, func(ctx context.Context, server *Target) error {
 		if s.Health != nil {
 			url, client := prober(server, s.Health)
-			err = ask(ctx, client, url, s.Health.Timeout)
-		} else {
-			err = get(ctx, server, "/", "", checkTimeout, func(status int) bool { return status < 500 })
+			return ask(ctx, client, url, s.Health.Timeout)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return get(ctx, server, "/", "", checkTimeout, func(status int) bool { return status < 500 })
+	})
 }
 
 // CheckEvery is how long to wait between two checks in a row.
@@ -53,18 +48,24 @@ func (s Settings) CheckEvery() time.Duration {
 // Smoke gets a path of every server of a target as a client of host would by HTTPS, and reads the answer to its end: 2xx and
 // 3xx are good.
 func (s Settings) Smoke(ctx context.Context, target, path, host string) error {
+	timeout := cmp.Or(s.ResponseTimeout, DefaultResponseTimeout)
+	return s.each(ctx, target, func(ctx context.Context, server *Target) error {
+		return get(ctx, server, path, host, timeout, func(status int) bool { return status >= 200 && status <= 399 })
+	})
+}
+
+// each asks the servers of a target side by side: a name may stand for many. The first failure ends the others' questions.
+func (s Settings) each(ctx context.Context, target string, ask func(context.Context, *Target) error) error {
 	servers, err := s.servers(ctx, target)
 	if err != nil {
 		return err
 	}
-	timeout := cmp.Or(s.ResponseTimeout, DefaultResponseTimeout)
+	asking, ctx := errgroup.WithContext(ctx)
+	asking.SetLimit(checkedAtOnce)
 	for _, server := range servers {
-		err := get(ctx, server, path, host, timeout, func(status int) bool { return status >= 200 && status <= 399 })
-		if err != nil {
-			return err
-		}
+		asking.Go(func() error { return ask(ctx, server) })
 	}
-	return nil
+	return asking.Wait()
 }
 
 // servers are what a pool would make of a target.

@@ -251,3 +251,72 @@ func TestTheServersBehindANameAreWaitedForUntilTheyAreProbed(t *testing.T) {
 		t.Errorf("%s, healthy: %t, asked: %t", target.Endpoint(), target.Healthy(), asked.Load())
 	}
 }
+
+func TestTheServersOfANameAreCheckedSideBySide(t *testing.T) {
+	t.Parallel()
+	var all []netip.Addr
+	for address := netip.MustParseAddr("127.0.0.1"); len(all) < 8; address = address.Next() {
+		all = append(all, address)
+	}
+	asked := make(chan struct{}, len(all))
+	together := make(chan struct{})
+	port := probed(t, "127.0.0.1:0", rendezvous(t, asked, together))
+	for _, address := range all[1:] {
+		probed(t, net.JoinHostPort(address.String(), port), rendezvous(t, asked, together))
+	}
+	settings := upstream.Settings{
+		Resolve: time.Hour, Health: &upstream.Probe{Path: "/", Timeout: patience}, ResponseTimeout: patience,
+		Lookup: func(context.Context, string) ([]netip.Addr, error) { return slices.Clone(all), nil },
+	}
+	plain := settings
+	plain.Health = nil
+	for name, check := range map[string]func() error{
+		"with probes":    func() error { return settings.Check(t.Context(), "app.invalid:"+port) },
+		"without probes": func() error { return plain.Check(t.Context(), "app.invalid:"+port) },
+		"smoke test":     func() error { return settings.Smoke(t.Context(), "app.invalid:"+port, "/", "") },
+	} {
+		checked := make(chan error, 1)
+		go func() { checked <- check() }()
+		for range all { // nobody has an answer yet
+			select {
+			case <-asked:
+			case err := <-checked:
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		for range all {
+			together <- struct{}{}
+		}
+		if err := <-checked; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// rendezvous passes a probe once the test has seen it, and lets it.
+func rendezvous(t *testing.T, asked chan<- struct{}, pass <-chan struct{}) func() bool {
+	return func() bool {
+		asked <- struct{}{}
+		select {
+		case <-pass:
+			return true
+		case <-t.Context().Done():
+			return false
+		}
+	}
+}
+
+func TestTheFirstServerOfANameThatFailsEndsItsCheck(t *testing.T) {
+	t.Parallel()
+	port := probed(t, "127.0.0.1:0", func() bool { <-t.Context().Done(); return true })
+	probed(t, net.JoinHostPort("127.0.0.2", port), func() bool { return false })
+	settings := upstream.Settings{
+		Resolve: time.Hour, Health: &upstream.Probe{Path: "/", Timeout: time.Hour},
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}, nil
+		},
+	}
+	if err := settings.Check(t.Context(), "app.invalid:"+port); err == nil || !strings.HasSuffix(err.Error(), " answers 503") {
+		t.Error(err)
+	}
+}
