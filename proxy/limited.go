@@ -32,7 +32,7 @@ func newLimit(name string, configured config.RateLimit) *limit {
 		policy: fmt.Sprintf("%d;w=%d;burst=%d", rate.Events, max(int(rate.Period.Seconds()), 1), configured.Burst),
 		source: source,
 		user:   configured.Key == config.KeySubject,
-		Limit:  ratelimit.Limit{Events: rate.Events, Period: rate.Period, Burst: configured.Burst},
+		Limit:  ratelimit.Limit{Name: name, Events: rate.Events, Period: rate.Period, Burst: configured.Burst},
 	}
 }
 

@@ -33,12 +33,12 @@ type Limits struct {
 // DefaultLimits allows an address 30 sign-ins, 20 registrations and 10 failed sign-ins a minute, and an account 5 failed
 // sign-ins in five minutes.
 func DefaultLimits(limiter Limiter) *Limits {
-	perMinute := func(events int) ratelimit.Limit {
-		return ratelimit.Limit{Events: events, Period: time.Minute, Burst: events}
+	perMinute := func(name string, events int) ratelimit.Limit {
+		return ratelimit.Limit{Name: name, Events: events, Period: time.Minute, Burst: events}
 	}
 	return &Limits{
-		Limiter: limiter, Login: perMinute(30), Signup: perMinute(20), FailedAddress: perMinute(10),
-		FailedAccount: ratelimit.Limit{Events: 5, Period: 5 * time.Minute, Burst: 5},
+		Limiter: limiter, Login: perMinute("login", 30), Signup: perMinute("signup", 20), FailedAddress: perMinute("failed", 10),
+		FailedAccount: ratelimit.Limit{Name: "attempt", Events: 5, Period: 5 * time.Minute, Burst: 5},
 	}
 }
 

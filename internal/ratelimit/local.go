@@ -16,7 +16,8 @@ const (
 )
 
 // Local counts in this process. It holds at most the given number of keys: beyond it, keys at rest are forgotten first and
-// then any, so that memory stays bounded whoever calls. It is safe for concurrent use.
+// then any of the limit that has the most, so that memory stays bounded whoever calls, and keys that clients invent displace
+// no other limit's from its share. It is safe for concurrent use.
 type Local struct {
 	now    func() time.Time
 	seed   maphash.Seed
@@ -27,15 +28,27 @@ type Local struct {
 type shard struct {
 	mu     sync.Mutex
 	events int
-	// arrivals holds each key's theoretical arrival time, in nanoseconds since the epoch.
-	arrivals map[string]int64
+	keys   map[string]entry
+	shares map[string]*share // by the name of their limit
+}
+
+// entry is what is known of a key.
+type entry struct {
+	arrival int64 // its theoretical arrival time, in nanoseconds since the epoch
+	share   *share
+}
+
+// share is how many keys of a limit there are.
+type share struct {
+	name string
+	keys int
 }
 
 // NewLocal returns a limiter for up to maxKeys keys. now is the clock.
 func NewLocal(maxKeys int, now func() time.Time) *Local {
 	l := &Local{now: now, seed: maphash.MakeSeed(), limit: max(maxKeys/shards, 1)}
 	for i := range l.shards {
-		l.shards[i].arrivals = map[string]int64{}
+		l.shards[i].keys, l.shards[i].shares = map[string]entry{}, map[string]*share{}
 	}
 	return l
 }
@@ -48,18 +61,38 @@ func (l *Local) Allow(_ context.Context, key string, limit Limit) Result {
 	s := &l.shards[maphash.String(l.seed, key)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	arrival, known := s.arrivals[key]
-	arrival = max(arrival, now)
+	entry, known := s.keys[key]
+	arrival := max(entry.arrival, now)
 	next := arrival + interval
 	if spare := now + window - next; spare >= 0 {
 		if !known {
-			s.makeRoom(now, l.limit)
+			s.makeRoom(now, l.limit, limit.Name)
+			entry.share = s.take(limit.Name)
 		}
-		s.arrivals[key] = next
+		entry.arrival = next
+		s.keys[key] = entry
 		s.sweep(now)
 		return Result{Allowed: true, Remaining: int(spare / interval), ResetAfter: time.Duration(next - now)}
 	}
 	return Result{RetryAfter: time.Duration(next - window - now), ResetAfter: time.Duration(arrival - now)}
+}
+
+// take makes a limit's share larger by a key.
+func (s *shard) take(name string) *share {
+	taken := s.shares[name]
+	if taken == nil {
+		taken = &share{name: name}
+		s.shares[name] = taken
+	}
+	taken.keys++
+	return taken
+}
+
+func (s *shard) forget(key string, entry entry) {
+	delete(s.keys, key)
+	if entry.share.keys--; entry.share.keys == 0 {
+		delete(s.shares, entry.share.name)
+	}
 }
 
 // sweep throws out some keys at rest, now and then; maps are walked from a random place.
@@ -73,9 +106,9 @@ func (s *shard) sweep(now int64) {
 
 func (s *shard) dropResting(now int64) {
 	looked := 0
-	for key, arrival := range s.arrivals {
-		if arrival <= now {
-			delete(s.arrivals, key)
+	for key, entry := range s.keys {
+		if entry.arrival <= now {
+			s.forget(key, entry)
 		}
 		if looked++; looked == sweepStep {
 			return
@@ -83,17 +116,33 @@ func (s *shard) dropResting(now int64) {
 	}
 }
 
-func (s *shard) makeRoom(now int64, limit int) {
-	if len(s.arrivals) < limit {
+// makeRoom makes room for a key of the named limit.
+func (s *shard) makeRoom(now int64, limit int, name string) {
+	if len(s.keys) < limit {
 		return
 	}
 	s.dropResting(now)
-	for key := range s.arrivals {
-		if len(s.arrivals) < limit {
+	if len(s.keys) < limit {
+		return
+	}
+	largest := s.largest(name)
+	for key, entry := range s.keys { // few are walked over, as most are of the largest
+		if entry.share == largest {
+			s.forget(key, entry)
 			return
 		}
-		delete(s.arrivals, key)
 	}
+}
+
+// largest is the largest share, the named one among equals.
+func (s *shard) largest(name string) *share {
+	largest := s.shares[name]
+	for _, other := range s.shares {
+		if largest == nil || other.keys > largest.keys {
+			largest = other
+		}
+	}
+	return largest
 }
 
 // Len is how many keys are held.
@@ -101,7 +150,7 @@ func (l *Local) Len() int {
 	total := 0
 	for i := range l.shards {
 		l.shards[i].mu.Lock()
-		total += len(l.shards[i].arrivals)
+		total += len(l.shards[i].keys)
 		l.shards[i].mu.Unlock()
 	}
 	return total

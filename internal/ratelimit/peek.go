@@ -16,7 +16,7 @@ func (l *Local) Peek(_ context.Context, key string, limit Limit) Result {
 	s := &l.shards[maphash.String(l.seed, key)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	arrival := max(s.arrivals[key], now)
+	arrival := max(s.keys[key].arrival, now)
 	spare := now + window - arrival - interval
 	result := Result{Allowed: spare >= 0, ResetAfter: time.Duration(arrival - now)}
 	if result.Allowed {

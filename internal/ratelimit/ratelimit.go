@@ -13,6 +13,7 @@ import (
 
 // Limit allows Events per Period on average and Burst of them at once. All three are positive.
 type Limit struct {
+	Name   string // tells limits apart that have one limiter; those without a name are one
 	Events int
 	Period time.Duration
 	Burst  int

@@ -130,6 +130,36 @@ func TestLocalHoldsBoundedKeysAndKeepsLimitingBusyOnes(t *testing.T) {
 	})
 }
 
+func TestLocalKeepsTheKeysOfALimitWhateverOtherLimitsHold(t *testing.T) {
+	t.Parallel()
+	const most = 1600
+	limit := func(name string) ratelimit.Limit {
+		return ratelimit.Limit{Name: name, Events: 1, Period: time.Hour, Burst: 1}
+	}
+	limiter := ratelimit.NewLocal(most, time.Now)
+	count := func(name string, keys int) (allowed int) {
+		for i := range keys {
+			if limiter.Allow(t.Context(), fmt.Sprint(name, i), limit(name)).Allowed {
+				allowed++
+			}
+		}
+		return allowed
+	}
+	const few = most / 8
+	count("before", few)
+	count("flooded", 4*most)
+	count("after", few) // takes its share of what is full
+	count("flooded too", 4*most)
+	if held := limiter.Len(); held > most || held < most/2 {
+		t.Errorf("%d keys are held, %d may be", held, most)
+	}
+	for _, name := range []string{"before", "after"} {
+		if allowed := count(name, few); allowed > 0 {
+			t.Errorf("%s: %d of %d keys are forgotten", name, allowed, few)
+		}
+	}
+}
+
 func TestLocalCountsExactlyUnderContention(t *testing.T) {
 	t.Parallel()
 	limiter := ratelimit.NewLocal(1000, time.Now)
