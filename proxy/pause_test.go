@@ -137,6 +137,39 @@ func TestAPauseLetsWhatIsUnderWayEndAndWaitsForIt(t *testing.T) {
 	}
 }
 
+func TestAPauseEndsForThoseWhoWaitWhenAReloadTakesTheUpstreamAway(t *testing.T) {
+	t.Parallel()
+	content := deployable(t, named(t, "app"))
+	e := start(t, content)
+	if _, err := e.change(t.Context(), "pause", pauseFor(time.Hour, 10)); err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan answer, 1)
+	client := e.client(true)
+	go func() {
+		got, err := try(t.Context(), client, http.MethodGet, "https://localhost/", nil, "")
+		if err != nil {
+			t.Error(err)
+		}
+		waits <- got
+	}()
+	e.waiting(1)
+	write(t, e.config, strings.NewReplacer("{app:", "{other:", "upstream: app", "upstream: other").Replace(content))
+	if err := e.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-waits; got.body != "app" {
+		t.Errorf("%+v", got)
+	}
+	write(t, e.config, content)
+	if err := e.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if app := e.app(); app.Pause == nil || app.Waiting != 0 {
+		t.Errorf("the upstream that is back: %+v", app)
+	}
+}
+
 func TestAPauseAndAMaintenanceOutlastTheEdge(t *testing.T) {
 	t.Parallel()
 	e := start(t, deployable(t, named(t, "app")))

@@ -143,8 +143,10 @@ func (s *service) drainable(replaced ...*forward.Forwarder) (draining []*forward
 // targets are those that serve.
 func (s *service) targets() []string { return s.now.Load().forwarder.Pool().Settings().Targets }
 
-// close closes what the service forwards to. Requests that are still about to begin are served.
+// close closes what the service forwards to. Requests that are still about to begin are served, and so are those that wait in
+// a pause: nothing could end it any more.
 func (s *service) close() {
+	s.change(func(next *serving) { next.pause = nil })
 	for _, forwarder := range s.now.Load().forwarders() {
 		forwarder.Close()
 	}
