@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -172,6 +173,41 @@ func TestAReloadTakesOverWhoIsAsked(t *testing.T) {
 	}
 	if !e.verifies("first.reload.example", server.roots) {
 		t.Error("the certificate from before is gone")
+	}
+}
+
+func TestAnAnswerThatComesAfterAReloadDoesNotSpeakForTheNewURL(t *testing.T) {
+	t.Parallel()
+	const name = "late.reload.example"
+	server, after := newACMEServer(t, acmeSettings{}), newApplication(t)
+	asked, release := make(chan struct{}), make(chan struct{})
+	before := &application{url: "http://" + serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+		w.WriteHeader(http.StatusNotFound)
+	})}
+	e := startOnDemand(t, t.TempDir(), server, before, ", timeout: 8s, refused_for: 1h")
+	server.open(1, e.Addrs().HTTPS.Port)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if e.leaf(name) != nil {
+			t.Error("a certificate without permission")
+		}
+	}()
+	<-asked
+	content, err := os.ReadFile(e.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e.config, strings.Replace(string(content), before.url, after.url, 1))
+	if err := e.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	<-answered
+	if !e.verifies(name, server.roots) || after.questions(name) != 1 {
+		t.Errorf("the new URL permits the name, and was asked %d times", after.questions(name))
 	}
 }
 

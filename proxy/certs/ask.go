@@ -35,8 +35,11 @@ type asker struct {
 
 	mu       sync.Mutex
 	settings *OnDemand // nil: nobody is asked, and nothing is permitted
-	answers  map[string]answer
+	answers  answers   // of the URL in settings
 }
+
+// answers are those of one URL, by name.
+type answers map[string]answer
 
 // answer is nil for a permission.
 type answer struct {
@@ -51,16 +54,16 @@ func newAsker() *asker {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // not 200
 		},
 		limiter: ratelimit.NewLocal(1, time.Now),
-		answers: map[string]answer{},
+		answers: answers{},
 	}
 }
 
-// set takes over new settings. Answers of another URL are forgotten.
+// set takes over new settings. Answers of another URL are forgotten, those still on their way, too.
 func (a *asker) set(settings *OnDemand) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.settings == nil || settings == nil || a.settings.Ask != settings.Ask {
-		clear(a.answers)
+		a.answers = answers{}
 	}
 	a.settings = settings
 }
@@ -70,8 +73,8 @@ func (a *asker) close() { a.client.CloseIdleConnections() }
 // ask returns nil when name is permitted, errRefused when it is not, and another error when nobody could tell.
 func (a *asker) ask(ctx context.Context, name string) error {
 	a.mu.Lock()
-	settings := a.settings
-	known, remembered := a.answers[name]
+	settings, answers := a.settings, a.answers
+	known, remembered := answers[name]
 	a.mu.Unlock()
 	switch {
 	case settings == nil:
@@ -86,7 +89,9 @@ func (a *asker) ask(ctx context.Context, name string) error {
 	if err == nil {
 		lasts = settings.AllowedFor
 	}
-	a.remember(name, answer{err, time.Now().Add(lasts)})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	answers.add(name, answer{err, time.Now().Add(lasts)})
 	return err
 }
 
@@ -120,23 +125,28 @@ func (a *asker) question(ctx context.Context, settings *OnDemand, name string) e
 	}
 }
 
-// remember makes room first among what is over, then anywhere.
+// remember answers for whoever is to be asked now.
 func (a *asker) remember(name string, given answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.answers) >= mostAnswers {
+	a.answers.add(name, given)
+}
+
+// add makes room first among what is over, then anywhere.
+func (a answers) add(name string, given answer) {
+	if len(a) >= mostAnswers {
 		now := time.Now()
-		for old, answer := range a.answers {
+		for old, answer := range a {
 			if now.After(answer.until) {
-				delete(a.answers, old)
+				delete(a, old)
 			}
 		}
-		for old := range a.answers {
-			if len(a.answers) < mostAnswers {
+		for old := range a {
+			if len(a) < mostAnswers {
 				break
 			}
-			delete(a.answers, old)
+			delete(a, old)
 		}
 	}
-	a.answers[name] = given
+	a[name] = given
 }
