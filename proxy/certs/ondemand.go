@@ -157,6 +157,7 @@ func (m *Manager) mayRenew(ctx context.Context, name string) error {
 	m.mu.Lock()
 	delete(m.onDemand, name)
 	m.mu.Unlock()
+	m.attempts.forget(name)
 	return err
 }
 

@@ -44,7 +44,7 @@ func (m *Manager) obtainAtLast(ctx context.Context, name string) {
 			return
 		}
 		m.log.Error("no certificate", "name", name, "error", err, "again_in", storagePause)
-		m.attempts.fail(name, err, m.expiry(name))
+		m.attempts.fail(name, err, m.expiry(name), m.tells(name))
 		select {
 		case <-ctx.Done():
 			return

@@ -25,12 +25,8 @@ type Status struct {
 	Failed time.Time
 }
 
-const (
-	// mostError bounds the text of a failure, which a CA writes, in bytes.
-	mostError = 500
-	// mostFailures bounds the names whose failures are in mind; those that a handshake asked for may be many.
-	mostFailures = 20_000
-)
+// mostError bounds the text of a failure, which a CA writes, in bytes.
+const mostError = 500
 
 // attempts remembers how the last attempt for each name went. It is safe for concurrent use.
 type attempts struct {
@@ -45,7 +41,8 @@ type failure struct {
 	expiry time.Time // of the certificate that was in use
 }
 
-func (a *attempts) fail(name string, err error, expiry time.Time) {
+// fail counts a failed attempt; what it failed of is kept only for names that somebody is told of.
+func (a *attempts) fail(name string, err error, expiry time.Time, kept bool) {
 	text := strings.Join(strings.Fields(strings.Map(printable, err.Error())), " ")
 	if len(text) > mostError {
 		text = strings.ToValidUTF8(text[:mostError], "") + "…"
@@ -53,12 +50,13 @@ func (a *attempts) fail(name string, err error, expiry time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.count++
+	if !kept {
+		return
+	}
 	if a.failed == nil {
 		a.failed = map[string]failure{}
 	}
-	if len(a.failed) < mostFailures {
-		a.failed[name] = failure{text, time.Now(), expiry}
-	}
+	a.failed[name] = failure{text, time.Now(), expiry}
 }
 
 // printable leaves out what could command an operator's terminal.
@@ -69,7 +67,7 @@ func printable(r rune) rune {
 	return ' '
 }
 
-func (a *attempts) succeed(name string) {
+func (a *attempts) forget(name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.failed, name)
@@ -106,13 +104,21 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 			return m.mayRenew(ctx, name)
 		}
 	case "cert_obtained":
-		m.attempts.succeed(name)
+		m.attempts.forget(name)
 	case "cert_failed":
 		if err, ok := data["error"].(error); ok {
-			m.attempts.fail(name, err, m.expiry(name))
+			m.attempts.fail(name, err, m.expiry(name), m.tells(name))
 		}
 	}
 	return nil
+}
+
+// tells tells whether Statuses has name. Others, which handshakes asked for in vain, may be any number.
+func (m *Manager) tells(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	served := m.served.Load() // nil at the start
+	return served != nil && served.managed[name] || m.onDemand[name]
 }
 
 // Statuses tells of the certificates of the configured names and files, and of those on demand, sorted by name.
