@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -220,6 +221,15 @@ func (c *client) ended() {
 	c.t.Helper()
 	rest, err := io.ReadAll(c.reader)
 	if len(rest) > 0 || err != nil {
+		c.t.Fatalf("instead of the connection's end came %q, %v", rest, err)
+	}
+}
+
+// evicted is ended for a connection of which the server may have read nothing: then it is reset.
+func (c *client) evicted() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c.reader)
+	if len(rest) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		c.t.Fatalf("instead of the connection's end came %q, %v", rest, err)
 	}
 }

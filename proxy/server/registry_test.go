@@ -71,11 +71,11 @@ func TestAHeadThatDoesNotComeToItsEndMakesRoom(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		first := e.dial(secure).send("GET / HTTP/1.1\r\n")
 		e.dial(secure).send(get).expect(200, "ok")
-		first.ended()
+		first.evicted()
 		pipelined := e.dial(secure).send(get + "GET / HTTP/1.1\r\n")
 		pipelined.expect(200, "ok")
 		e.dial(secure).send(get).expect(200, "ok")
-		pipelined.ended()
+		pipelined.evicted()
 	}
 }
 
